@@ -1,0 +1,63 @@
+// The folders form a one-way graph. A new edge is a decision: add it here, with its reason, in the same commit.
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+/** For each folder, the folders that its files may import. Daemons never import each other. */
+export const allowedImports = {
+  runtime: [],
+  kube: ['runtime'],
+  yurthub: ['kube', 'runtime'],
+  'embedded-apiserver': ['kube', 'runtime'],
+  cli: ['yurthub', 'embedded-apiserver', 'kube', 'runtime'],
+  test: ['cli', 'yurthub', 'embedded-apiserver', 'kube', 'runtime'],
+};
+
+/** Third-party packages enter through few files, each wrapping one of them for one purpose. */
+export const packageHomes = {
+  level: ['yurthub/store'],
+  'classic-level': ['yurthub/store'],
+  undici: ['yurthub/uplink'],
+  winston: ['runtime/log'],
+  'prom-client': ['runtime/metrics'],
+  yaml: ['runtime/', 'kube/', 'cli/', 'test/'],
+  'lru-cache': ['yurthub/'],
+};
+
+const importPattern = /(?:from|import)\s*\(?\s*'([^']+)'/g;
+
+function* sourceFiles(directory) {
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    if (entry.name === 'node_modules' || entry.name === 'dist' || entry.name.startsWith('.')) continue;
+    const file = path.join(directory, entry.name);
+    if (entry.isDirectory()) yield* sourceFiles(file);
+    else if (entry.name.endsWith('.ts')) yield file;
+  }
+}
+
+/** Every import that the graph does not allow, as a line that names the file, the edge and the rule. */
+export function folderGraphProblems(root) {
+  const problems = [];
+  for (const file of sourceFiles(root)) {
+    const relative = path.relative(root, file);
+    const folder = relative.split(path.sep)[0];
+    const isTest = relative.startsWith('test/') || relative.endsWith('.test.ts');
+    for (const [, target] of readFileSync(file, 'utf8').matchAll(importPattern)) {
+      if (target.startsWith('.')) {
+        const targetFolder = path.relative(root, path.resolve(path.dirname(file), target)).split(path.sep)[0];
+        if (targetFolder === folder || (isTest && targetFolder === 'test')) continue;
+        if (!(folder in allowedImports))
+          problems.push(`${relative}: folder ${folder} is not in tools/folder-graph.mjs`);
+        else if (!allowedImports[folder].includes(targetFolder))
+          problems.push(
+            `${relative}: ${folder} must not import ${targetFolder} (allowed: ${allowedImports[folder].join(', ') || 'nothing'})`,
+          );
+      } else if (!target.startsWith('node:') && !isTest) {
+        const homes = packageHomes[target];
+        if (homes === undefined) problems.push(`${relative}: package ${target} has no home in tools/folder-graph.mjs`);
+        else if (!homes.some((home) => relative.startsWith(home)))
+          problems.push(`${relative}: package ${target} is wrapped in ${homes.join(', ')}; import that instead`);
+      }
+    }
+  }
+  return problems;
+}
