@@ -1,0 +1,67 @@
+// Errors of the hub. Codes are stable; messages may change.
+
+/** No API server answered. `sent` tells whether the request may have been carried out all the same. */
+export class CloudUnreachableError extends Error {
+  readonly code = 'ERR_CLOUD_UNREACHABLE';
+  readonly sent: boolean;
+
+  constructor(message: string, options: { sent: boolean; cause?: unknown }) {
+    super(message, { cause: options.cause });
+    this.name = 'CloudUnreachableError';
+    this.sent = options.sent;
+  }
+}
+
+export class BodyTooLargeError extends Error {
+  readonly code = 'ERR_BODY_TOO_LARGE';
+  readonly maxBytes: number;
+
+  constructor(maxBytes: number) {
+    super(`the body is larger than ${maxBytes} bytes`);
+    this.name = 'BodyTooLargeError';
+    this.maxBytes = maxBytes;
+  }
+}
+
+/** The client left before its answer was complete: nothing is wrong with the cloud. */
+export class ClientGoneError extends Error {
+  readonly code = 'ERR_CLIENT_GONE';
+
+  constructor() {
+    super('the client has left');
+    this.name = 'ClientGoneError';
+  }
+}
+
+/** The store cannot be written at present (disk full, read-only, I/O error). Reads go on. */
+export class StoreWriteError extends Error {
+  readonly code = 'ERR_STORE_WRITE';
+
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = 'StoreWriteError';
+  }
+}
+
+/** The store cannot be opened for a reason that setting it aside would not mend: locked by another hub, no access. */
+export class StoreOpenError extends Error {
+  readonly code: 'ERR_STORE_LOCKED' | 'ERR_STORE_ACCESS';
+
+  constructor(code: StoreOpenError['code'], message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = 'StoreOpenError';
+    this.code = code;
+  }
+}
+
+/** Settings that cannot be used; `problems` names every field and the fix. */
+export class SettingsError extends Error {
+  readonly code = 'ERR_SETTINGS';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.name = 'SettingsError';
+    this.problems = problems;
+  }
+}

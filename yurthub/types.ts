@@ -1,0 +1,161 @@
+// The contracts between the hub's parts. Each part is written against these, and tested against what stands behind them.
+import type { Readable } from 'node:stream';
+import type { ResourceRequest, RequestInfo } from '../kube/request-info.ts';
+import type { Item, TypeMeta, Wire } from '../kube/wire.ts';
+
+// ---------------------------------------------------------------------------------------------------------------
+// Who asks, and for what
+
+/** Who a local client is. `node`: the kubelet's certificate or the root-only local credential. `bearer`: a token, passed on. */
+export type Identity = { readonly kind: 'node'; readonly nodeName: string } | { readonly kind: 'bearer' };
+
+/** Header names in lower case, no pseudo headers, no hop-by-hop headers. */
+export type Headers = Readonly<Record<string, string | readonly string[]>>;
+
+/** One request of a local client, the same for HTTP/1.1 and HTTP/2. */
+export interface HubRequest {
+  readonly method: string;
+  /** Path and query as they came. */
+  readonly target: string;
+  readonly headers: Headers;
+  readonly info: RequestInfo;
+  readonly identity: Identity;
+  /** Null for methods without a body. To be consumed once, by `readBody` or by forwarding. */
+  readonly body: Readable | null;
+  /** The whole body. Rejects with BodyTooLargeError beyond `maxBytes`. Forwarding afterwards sends what was read. */
+  readBody(maxBytes: number): Promise<Buffer>;
+  /** Aborts when the client has left. */
+  readonly signal: AbortSignal;
+}
+
+/** The answer to one request. Every request ends by exactly one of `end` and `abort`. */
+export interface HubResponse {
+  readonly headSent: boolean;
+  /** An interim answer (1xx), before the head. */
+  interim(statusCode: number, headers: Headers): void;
+  head(statusCode: number, headers: Headers): void;
+  /** False when the client is slower than the sender: see `queuedBytes` and `onDrain`. The buffer must not change later. */
+  write(chunk: Buffer): boolean;
+  readonly queuedBytes: number;
+  onDrain(listener: () => void): void;
+  end(chunk?: Buffer, trailers?: Headers): void;
+  /** Ends so that the client sees a failure and never a complete answer (RST_STREAM, or the socket destroyed). */
+  abort(): void;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The cloud
+
+export interface CloudState {
+  readonly reachable: boolean;
+  /** Wall time of the last change, milliseconds. */
+  readonly sinceMs: number;
+}
+
+/** Which credential a request carries upstream: the node's certificate, or none of ours (the client's token does it). */
+export type Lane = 'node' | 'bearer';
+
+export interface UpstreamRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly headers: Headers;
+  readonly body?: Buffer;
+  readonly lane: Lane;
+  readonly signal: AbortSignal;
+}
+
+export interface UpstreamReply {
+  readonly statusCode: number;
+  readonly headers: Headers;
+  readonly body: Buffer;
+}
+
+export interface UpstreamStream {
+  readonly statusCode: number;
+  readonly headers: Headers;
+  /** Decoded (never gzip). Ends cleanly, or throws CloudUnreachableError when the connection is lost. */
+  readonly body: AsyncIterable<Buffer>;
+}
+
+export interface ForwardOutcome {
+  readonly statusCode: number;
+  readonly headers: Headers;
+  /** The decoded body, if it was asked for by `captureBytes`, fitted, and arrived whole. */
+  readonly captured: Buffer | undefined;
+}
+
+/** The way to the API servers: connections, credentials, and the knowledge whether they can be reached. */
+export interface Uplink {
+  readonly cloud: CloudState;
+  /** Calls back on every change; returns the way to stop that. Listeners must not throw. */
+  onCloudChange(listener: (state: CloudState) => void): () => void;
+  /**
+   * Passes one request through, streaming both ways. Rejects with CloudUnreachableError when no answer can be had and
+   * nothing has been written to `response` (the caller then answers itself). Once a head was sent, a lost upstream
+   * aborts `response` and resolves. A 502/503/504 without a Kubernetes Status counts as unreachable.
+   */
+  forward(request: HubRequest, response: HubResponse, options?: { captureBytes?: number }): Promise<ForwardOutcome>;
+  /** A whole small exchange. Rejects with CloudUnreachableError; any HTTP status is a reply. */
+  fetch(request: UpstreamRequest, options: { maxBodyBytes: number }): Promise<UpstreamReply>;
+  /** A long or large answer as a stream, on a connection that shares: lists and watches of reflectors. */
+  stream(request: UpstreamRequest): Promise<UpstreamStream>;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The store
+
+export type StoreOp =
+  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: string };
+
+/** `synced`: on disk before the promise resolves (fdatasync). `written`: handed to the kernel, survives kill -9. */
+export type Durability = 'synced' | 'written';
+
+export interface Store {
+  get(key: string): Promise<Buffer | undefined>;
+  /** Keys that start with `prefix`, in order, with values. A consistent snapshot. */
+  entries(prefix: string): AsyncIterable<readonly [key: string, value: Buffer]>;
+  keys(prefix: string): AsyncIterable<string>;
+  /**
+   * Atomic, in the order of the calls. Group commit without a timer: calls made while a batch is being written are the
+   * next batch; a batch is synced if any of its calls asks for it.
+   */
+  write(ops: readonly StoreOp[], durability: Durability): Promise<void>;
+  deletePrefix(prefix: string): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Views
+
+/** Which collection, as whom, in which encoding. Selectors as the client wrote them, '' when absent. */
+export interface ViewKey {
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+  readonly namespace: string;
+  readonly labelSelector: string;
+  readonly fieldSelector: string;
+  readonly encoding: 'protobuf' | 'json';
+}
+
+export interface StoredObject {
+  readonly wire: Wire;
+  readonly typeMeta: TypeMeta;
+  readonly item: Item;
+}
+
+/** What the offline write path needs to know of the views. */
+export interface ViewReader {
+  /** The object as the cloud last gave it (no overlay, no filter), from any view that holds it. */
+  stored(
+    request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
+  ): Promise<StoredObject | undefined>;
+  /** Tells local watchers that this object looks different now: overlay set, replaced or removed. */
+  localChange(request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>): Promise<void>;
+}
+
+/** What local readers see in place of what the cloud said: set by the offline write path, read by the views. */
+export interface Overlay {
+  /** The bytes to show instead of `item`'s, in the same encoding; undefined when there is no overlay for it (or its uid differs). */
+  lookup(group: string, resource: string, item: Item, encoding: 'protobuf' | 'json'): Buffer | undefined;
+}
