@@ -29,3 +29,13 @@ export class PatchError extends Error {
     this.name = 'PatchError';
   }
 }
+
+/** A label or field selector that the API server would refuse. */
+export class SelectorError extends Error {
+  readonly code = 'ERR_SELECTOR';
+
+  constructor(selector: string, problem: string) {
+    super(`unable to parse selector ${JSON.stringify(selector)}: ${problem}`);
+    this.name = 'SelectorError';
+  }
+}
