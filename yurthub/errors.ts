@@ -43,6 +43,27 @@ export class StoreWriteError extends Error {
   }
 }
 
+/** The store cannot be read at present. It says nothing about whether a key exists. A scan may be started again. */
+export class StoreReadError extends Error {
+  readonly code = 'ERR_STORE_READ';
+
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = 'StoreReadError';
+  }
+}
+
+/** A sealed record cannot be opened, or the key it needs cannot be used. */
+export class SealError extends Error {
+  readonly code: 'ERR_SEAL_KEY' | 'ERR_SEAL_RECORD';
+
+  constructor(code: SealError['code'], message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'SealError';
+    this.code = code;
+  }
+}
+
 /** The store cannot be opened for a reason that setting it aside would not mend: locked by another hub, no access. */
 export class StoreOpenError extends Error {
   readonly code: 'ERR_STORE_LOCKED' | 'ERR_STORE_ACCESS';
