@@ -1,0 +1,200 @@
+// What becomes of each request: answered from a view, handled by the write path, or passed through; and what is said
+// when the cloud turns out to be out of reach on the way. Online and offline take the same path through this file.
+import type { Clock } from '../runtime/clock.ts';
+import { headerValue } from '../runtime/headers.ts';
+import type { Log } from '../runtime/log.ts';
+import { negotiate, type Negotiated } from '../kube/accept.ts';
+import { isTrue, type ResourceRequest } from '../kube/request-info.ts';
+import { failure } from '../kube/status.ts';
+import { wireFor } from '../kube/wires.ts';
+import { encodingFor, sendNeedsCloud, sendStatus, sendUnknown, staleWarning } from './answers.ts';
+import { ClientGoneError, CloudUnreachableError } from './errors.ts';
+import type { SingleObjects } from './single-objects.ts';
+import type { HubRequest, HubResponse, Uplink } from './types.ts';
+import type { OfflineWrites } from './writes/offline-writes.ts';
+import { answerList } from './views/list-answer.ts';
+import type { ViewMetrics } from './views/metrics.ts';
+import type { ViewSet } from './views/view-set.ts';
+import { answerWatch } from './views/watch-answer.ts';
+
+export interface RouterParts {
+  readonly uplink: Uplink;
+  readonly views: ViewSet;
+  readonly singles: SingleObjects;
+  readonly writes: OfflineWrites;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly metrics: ViewMetrics;
+}
+
+export class Router {
+  readonly #parts: RouterParts;
+
+  constructor(parts: RouterParts) {
+    this.#parts = parts;
+  }
+
+  /** Answers one request. Rejects only on a fault of our own. */
+  async handle(request: HubRequest, response: HubResponse): Promise<void> {
+    try {
+      await this.#route(request, response);
+    } catch (error) {
+      if (error instanceof ClientGoneError || request.signal.aborted) {
+        response.abort();
+        return;
+      }
+      throw error;
+    }
+  }
+
+  async #route(request: HubRequest, response: HubResponse): Promise<void> {
+    const { info, identity } = request;
+    if (identity.kind !== 'node' || !info.isResource || request.method === 'HEAD') {
+      await this.#passThrough(request, response);
+      return;
+    }
+    if (info.verb !== 'list' && info.verb !== 'watch' && this.#parts.writes.handles(info)) {
+      await this.#parts.writes.handle(request, response);
+      return;
+    }
+    switch (info.verb) {
+      case 'list':
+      case 'watch':
+        await this.#collection(request, response, info);
+        return;
+      case 'get':
+        await this.#get(request, response, info);
+        return;
+      case 'create':
+      case 'update':
+      case 'patch':
+      case 'delete':
+      case 'deletecollection':
+        await this.#passThrough(request, response);
+    }
+  }
+
+  async #collection(request: HubRequest, response: HubResponse, info: ResourceRequest): Promise<void> {
+    const { uplink, views, clock, metrics } = this.#parts;
+    const accepted = negotiate(headerValue(request.headers, 'accept'));
+    const encoding = plainEncoding(accepted);
+    if (encoding === undefined || !isKept(info)) {
+      await this.#passThrough(request, response);
+      return;
+    }
+    if (info.verb === 'watch') {
+      const parts = { views, clock, metrics };
+      if (!(await answerWatch(parts, request, response, info, encoding))) await this.#passThrough(request, response);
+      return;
+    }
+    // A Table or a list of metadata is made by the API server; only while it is out of reach is the plain form given.
+    if (accepted.as !== '' && uplink.cloud.reachable) {
+      if (await this.#forwarded(request, response)) return;
+    }
+    const warning = this.#warning(request);
+    if (await answerList({ views, metrics }, request, response, info, encoding, warning)) return;
+    if (await this.#forwarded(request, response)) return;
+    if (!(await answerList({ views, metrics }, request, response, info, encoding, this.#warning(request))))
+      sendUnknown(request, response);
+  }
+
+  async #get(request: HubRequest, response: HubResponse, info: ResourceRequest): Promise<void> {
+    if (isTrue(info.query.get('watch')) || info.subresource !== '') {
+      await this.#passThrough(request, response);
+      return;
+    }
+    const anyVersion = info.query.get('resourceVersion') === '0';
+    if (anyVersion && (await this.#getFromView(request, response, info, 'live'))) return;
+    if (await this.#forwarded(request, response)) return;
+    if (await this.#getFromView(request, response, info, 'stored')) return;
+    if (await this.#parts.singles.answer(request, response, this.#warning(request))) return;
+    sendUnknown(request, response);
+  }
+
+  async #getFromView(
+    request: HubRequest,
+    response: HubResponse,
+    info: ResourceRequest,
+    source: 'live' | 'stored',
+  ): Promise<boolean> {
+    const accepted = negotiate(headerValue(request.headers, 'accept'));
+    const encoding = plainEncoding(accepted);
+    if (encoding === undefined || (source === 'live' && accepted.as !== '')) return false;
+    const shown = await this.#parts.views.shown(info);
+    if (shown === undefined || (source === 'live' && !shown.live)) return false;
+    const { typeMeta, item } = shown;
+    const wire = wireFor(encoding);
+    const bytes = wire === shown.wire ? item.bytes : wire.encode(typeMeta, shown.wire.decode(typeMeta, item.bytes));
+    const body = wire.object(typeMeta, bytes);
+    this.#parts.metrics.answers.inc({ verb: 'get', source });
+    response.head(200, {
+      'content-type': wire.contentType,
+      'content-length': String(body.length),
+      'cache-control': 'no-cache, private',
+      ...this.#warning(request),
+    });
+    response.end(body);
+    return true;
+  }
+
+  /** Passes a request through; when the cloud is out of reach, says so or answers with what was last seen. */
+  async #passThrough(request: HubRequest, response: HubResponse): Promise<void> {
+    let sent = false;
+    if (
+      await this.#forwarded(request, response, (error) => {
+        sent = error.sent;
+      })
+    )
+      return;
+    if (await this.#parts.singles.answer(request, response, this.#warning(request))) return;
+    if (request.method === 'GET' || request.method === 'HEAD') sendUnknown(request, response);
+    else if (!sent) sendNeedsCloud(request, response);
+    else {
+      const message = 'holdfast: the connection to the API server was lost; the request may have been carried out';
+      sendStatus(request, response, failure('Timeout', message));
+    }
+  }
+
+  /** True when the API server answered; false when it is out of reach and nothing was written to the client. */
+  async #forwarded(
+    request: HubRequest,
+    response: HubResponse,
+    onUnreachable: (error: CloudUnreachableError) => void = () => undefined,
+  ): Promise<boolean> {
+    const { uplink, singles, log } = this.#parts;
+    const captureBytes = singles.captureBytes(request);
+    try {
+      const outcome = await uplink.forward(request, response, captureBytes === 0 ? {} : { captureBytes });
+      if (captureBytes > 0)
+        await singles.keep(request, outcome).catch((error: unknown) => {
+          // The client has its answer; that it is not kept matters only later, and the store says why in its own log.
+          log.debug('an answer was not kept', { error: error instanceof Error ? error.message : String(error) });
+        });
+      return true;
+    } catch (error) {
+      if (!(error instanceof CloudUnreachableError)) throw error;
+      onUnreachable(error);
+      return false;
+    }
+  }
+
+  /** For people only: a kubelet would log the header at every request. */
+  #warning(request: HubRequest): Record<string, string> {
+    const { uplink, clock } = this.#parts;
+    const agent = headerValue(request.headers, 'user-agent') ?? '';
+    return agent.startsWith('kubectl') ? staleWarning(uplink.cloud, clock.wallMs()) : {};
+  }
+}
+
+/** The encoding in which a view may answer; undefined when the client takes no plain form. */
+function plainEncoding(accepted: Negotiated): 'protobuf' | 'json' | undefined {
+  if (accepted.as === '') return accepted.encoding;
+  return accepted.plain;
+}
+
+/** Events are many, change by the second, and nobody on a node lives by them. */
+function isKept(info: ResourceRequest): boolean {
+  return info.resource !== 'events' && info.subresource === '';
+}
+
+export { encodingFor };

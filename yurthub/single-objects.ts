@@ -1,0 +1,120 @@
+// What was read by name, kept for when the cloud is out of reach: objects of which a node may read no collection (PVC,
+// PV, VolumeAttachment, CSINode …), and discovery as last seen. Kept as the API server answered, per Accept header.
+import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { ResourceRequest } from '../kube/request-info.ts';
+import { headerValue } from '../runtime/headers.ts';
+import type { ForwardOutcome, HubRequest, HubResponse, Store } from './types.ts';
+import type { RecordCipher } from './views/view.ts';
+
+const prefix = 'single/';
+
+export interface SingleObjectsSettings {
+  readonly maxBodyBytes: number;
+  readonly maxCount: number;
+}
+
+/** Never kept: what changes by the second, what is a secret in itself, what is answered by other means. */
+const neverKept = new Set(['events', 'leases', 'tokenreviews', 'subjectaccessreviews', 'certificatesigningrequests']);
+
+export class SingleObjects {
+  readonly #store: Store;
+  readonly #cipher: RecordCipher;
+  readonly #settings: SingleObjectsSettings;
+  /** Key of each kept answer to the hash of its body: an unchanged answer is not written again. */
+  readonly #known: LRUCache<string, string>;
+  readonly #evicted: string[] = [];
+
+  constructor(store: Store, cipher: RecordCipher, settings: SingleObjectsSettings) {
+    this.#store = store;
+    this.#cipher = cipher;
+    this.#settings = settings;
+    this.#known = new LRUCache({
+      max: settings.maxCount,
+      dispose: (_hash, key, reason) => {
+        if (reason === 'evict') this.#evicted.push(key);
+      },
+    });
+  }
+
+  /** Reads which answers the store holds. */
+  async load(): Promise<void> {
+    for await (const key of this.#store.keys(prefix)) this.#known.set(key, '');
+  }
+
+  /** How many bytes of an answer have to be captured to keep it; 0 when it is not to be kept. */
+  captureBytes(request: HubRequest): number {
+    if (request.method !== 'GET' || request.identity.kind !== 'node') return 0;
+    const { info } = request;
+    if (!info.isResource) return isDiscovery(info.path) ? this.#settings.maxBodyBytes : 0;
+    return info.verb === 'get' && info.subresource === '' && !neverKept.has(info.resource)
+      ? this.#settings.maxBodyBytes
+      : 0;
+  }
+
+  /** Takes note of what the API server answered. A 404 is known absence; a 403 says nothing (facts: the graph lags). */
+  async keep(request: HubRequest, outcome: ForwardOutcome): Promise<void> {
+    const key = keyOf(request);
+    if (outcome.statusCode === 404 && request.info.isResource) {
+      if (!this.#known.delete(key)) return;
+      await this.#store.write([{ type: 'del', key }], 'written');
+      return;
+    }
+    if (outcome.statusCode !== 200 || outcome.captured === undefined) return;
+    const hash = createHash('sha256').update(outcome.captured).digest('base64url');
+    if (this.#known.get(key) === hash) return;
+    this.#known.set(key, hash);
+    const contentType = headerValue(outcome.headers, 'content-type') ?? 'application/json';
+    const record = Buffer.concat([Buffer.from(`${contentType}\n`), outcome.captured]);
+    const evicted = this.#evicted.splice(0).map((old) => ({ type: 'del', key: old }) as const);
+    const value = this.#protected(request, key, record);
+    await this.#store.write([{ type: 'put', key, value }, ...evicted], 'written');
+  }
+
+  /** Answers with what was last seen; false when nothing was. */
+  async answer(
+    request: HubRequest,
+    response: HubResponse,
+    extraHeaders: Readonly<Record<string, string>>,
+  ): Promise<boolean> {
+    const key = keyOf(request);
+    if (!this.#known.has(key)) return false;
+    const value = await this.#store.get(key);
+    if (value === undefined) return false;
+    const record = this.#revealed(request, key, value);
+    const end = record.indexOf(10);
+    const body = record.subarray(end + 1);
+    response.head(200, {
+      'content-type': record.toString('latin1', 0, end),
+      'content-length': String(body.length),
+      'cache-control': 'no-cache, private',
+      ...extraHeaders,
+    });
+    response.end(body);
+    return true;
+  }
+
+  #protected(request: HubRequest, key: string, record: Buffer): Buffer {
+    return request.info.isResource ? this.#cipher.protect(resourceOf(request.info), key, record) : record;
+  }
+
+  #revealed(request: HubRequest, key: string, record: Buffer): Buffer {
+    return request.info.isResource ? this.#cipher.reveal(resourceOf(request.info), key, record) : record;
+  }
+}
+
+function resourceOf(info: ResourceRequest): { group: string; resource: string } {
+  return { group: info.group, resource: info.resource };
+}
+
+function isDiscovery(path: string): boolean {
+  return path === '/version' || /^\/(api|apis|openapi)(\/|$)/.test(path);
+}
+
+/** One answer per path and form. The query matters to discovery only (openapi hashes); `resourceVersion=0` does not. */
+function keyOf(request: HubRequest): string {
+  const path = request.target.split('?')[0] ?? '';
+  const accept = headerValue(request.headers, 'accept') ?? '';
+  const form = createHash('sha256').update(accept).digest('base64url').slice(0, 12);
+  return `${prefix}${path}#${form}`;
+}

@@ -1,0 +1,123 @@
+// Answers a list from a view, or says that the API server has to.
+import { compareResourceVersions } from '../../kube/resource-version.ts';
+import type { ResourceRequest } from '../../kube/request-info.ts';
+import { failure } from '../../kube/status.ts';
+import { sendReply, sendStatus, sendUnknown } from '../answers.ts';
+import type { Headers, HubRequest, HubResponse } from '../types.ts';
+import type { ViewMetrics } from './metrics.ts';
+import { viewKeyOf } from './view-key.ts';
+import type { ViewSet } from './view-set.ts';
+
+/**
+ * Which lists a view may answer while the cloud can be asked: only those that allow any version (`0`) or a minimum.
+ * A list without a version has to be fresh, one with `continue` or an exact version goes on where the API server began.
+ */
+export function allowsStored(info: ResourceRequest): boolean {
+  const { query } = info;
+  if ((query.get('continue') ?? '') !== '' || query.get('resourceVersionMatch') === 'Exact') return false;
+  return (query.get('resourceVersion') ?? '') !== '';
+}
+
+export interface ListAnswerParts {
+  readonly views: ViewSet;
+  readonly metrics: ViewMetrics;
+}
+
+/** False when the list was not answered: it has to be forwarded. */
+export async function answerList(
+  parts: ListAnswerParts,
+  request: HubRequest,
+  response: HubResponse,
+  info: ResourceRequest,
+  encoding: 'protobuf' | 'json',
+  extraHeaders: Headers,
+): Promise<boolean> {
+  const { views, metrics } = parts;
+  const reachable = views.cloudReachable;
+  if (reachable && !allowsStored(info)) return false;
+  if ((info.query.get('continue') ?? '') !== '') {
+    // The rest of a list that the API server began: only it could go on.
+    sendStatus(request, response, failure('Expired', 'holdfast: the API server is out of reach; list again'));
+    return true;
+  }
+  const acquired = await views.acquire(viewKeyOf(info, encoding), '', request.signal);
+  switch (acquired.kind) {
+    case 'unkept':
+      return false;
+    case 'unknown':
+      sendUnknown(request, response);
+      return true;
+    case 'refused':
+      sendReply(response, acquired.reply);
+      return true;
+    case 'view':
+      break;
+  }
+  const { view } = acquired;
+  const minimum = info.query.get('resourceVersion') ?? '';
+  const exact = info.query.get('resourceVersionMatch') === 'Exact';
+  const order = compareResourceVersions(view.resourceVersion, minimum);
+  if (exact ? order !== 0 : order < 0) {
+    if (reachable) return false;
+    const message = `holdfast: version ${minimum} is not kept here (${view.resourceVersion} is), and the API server is out of reach`;
+    sendStatus(request, response, exact ? failure('Expired', message) : failure('ServiceUnavailable', message, 5));
+    return true;
+  }
+  const snapshot = await view.snapshot();
+  const { typeMeta, listKind, wire } = view;
+  const body = wire.list(
+    {
+      apiVersion: typeMeta.apiVersion,
+      kind: listKind,
+      resourceVersion: snapshot.resourceVersion,
+      continue: '',
+      remainingItemCount: undefined,
+    },
+    snapshot.items,
+  );
+  metrics.answers.inc({ verb: 'list', source: acquired.live ? 'live' : 'stored' });
+  response.head(200, {
+    'content-type': wire.contentType,
+    'content-length': String(body.contentLength),
+    'cache-control': 'no-cache, private',
+    ...extraHeaders,
+  });
+  await writeParts(response, body.parts, request.signal);
+  return true;
+}
+
+const maxQueuedBytes = 4 << 20;
+
+/** Writes a body with the client's pace: never more than a few MB wait in the connection. */
+async function writeParts(response: HubResponse, parts: readonly Buffer[], signal: AbortSignal): Promise<void> {
+  let wake: (() => void) | undefined;
+  response.onDrain(() => wake?.());
+  const left = (): void => wake?.();
+  signal.addEventListener('abort', left, { once: true });
+  for (const part of joinSmall(parts)) {
+    if (signal.aborted) break;
+    if (!response.write(part) && response.queuedBytes > maxQueuedBytes)
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+  }
+  signal.removeEventListener('abort', left);
+  if (signal.aborted) response.abort();
+  else response.end();
+}
+
+/** Joins small parts, since every write is a frame and a system call of its own. */
+function* joinSmall(parts: readonly Buffer[]): Iterable<Buffer> {
+  const targetBytes = 256 << 10;
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  for (const part of parts) {
+    held.push(part);
+    heldBytes += part.length;
+    if (heldBytes < targetBytes) continue;
+    yield Buffer.concat(held, heldBytes);
+    held = [];
+    heldBytes = 0;
+  }
+  if (heldBytes > 0) yield Buffer.concat(held, heldBytes);
+}

@@ -1,0 +1,48 @@
+// How a view stands in the store: one record for the view, one for each object. They are always written in one batch,
+// so that a crash leaves a state from which a watch can resume.
+import type { Encoding, TypeMeta } from '../../kube/wire.ts';
+import type { ViewKey } from '../types.ts';
+import { viewId } from './view-key.ts';
+
+/** The view's own record. It is written last: a view without one is no view yet. */
+export interface ViewRecord {
+  readonly key: ViewKey;
+  /** What the API server answered in; differs from `key.encoding` for custom resources, which have no protobuf. */
+  readonly encoding: Encoding;
+  readonly resourceVersion: string;
+  /** TypeMeta of one object and the list's kind. */
+  readonly typeMeta: TypeMeta;
+  readonly listKind: string;
+  /** Set while clients may have been shown something at this version that the version does not tell. */
+  readonly localChangeAt?: string;
+}
+
+export const viewRecordPrefix = 'view/';
+
+export function viewRecordKey(key: ViewKey): string {
+  return `${viewRecordPrefix}${viewId(key)}`;
+}
+
+export function objectPrefix(key: ViewKey): string {
+  return `object/${viewId(key)}/`;
+}
+
+export function encodeViewRecord(record: ViewRecord): Buffer {
+  return Buffer.from(JSON.stringify(record));
+}
+
+export function decodeViewRecord(bytes: Buffer): ViewRecord {
+  return JSON.parse(bytes.toString()) as ViewRecord;
+}
+
+/** uid and version before the bytes, so that a view's index is read without scanning objects. */
+export function encodeObjectRecord(uid: string, resourceVersion: string, bytes: Buffer): Buffer {
+  const head = Buffer.from(`${uid} ${resourceVersion}\n`);
+  return Buffer.concat([head, bytes], head.length + bytes.length);
+}
+
+export function decodeObjectRecord(record: Buffer): { uid: string; resourceVersion: string; bytes: Buffer } {
+  const end = record.indexOf(10);
+  const [uid = '', resourceVersion = ''] = record.latin1Slice(0, Math.max(end, 0)).split(' ');
+  return { uid, resourceVersion, bytes: record.subarray(end + 1) };
+}

@@ -1,0 +1,279 @@
+// Keeps one view up to date: list, watch from the list's version, resume when the stream ends, list again only when the
+// version is no longer known. One reflector per view, however many clients the view has.
+import { headerValue } from '../../runtime/headers.ts';
+import { delay, type Clock } from '../../runtime/clock.ts';
+import type { Log } from '../../runtime/log.ts';
+import type { Encoding, WatchFrame, Wire } from '../../kube/wire.ts';
+import { WireError } from '../../kube/errors.ts';
+import { wireFor } from '../../kube/wires.ts';
+import { CloudUnreachableError, StoreWriteError } from '../errors.ts';
+import type { UpstreamReply, UpstreamStream, Uplink } from '../types.ts';
+import { upstreamTarget } from './view-key.ts';
+import type { View } from './view.ts';
+import type { ViewMetrics } from './metrics.ts';
+
+export interface ReflectorParts {
+  readonly uplink: Uplink;
+  /** Resolves when the cloud may be asked: at once while it is reachable, and after what must go first on return. */
+  readonly cloudReady: (signal: AbortSignal) => Promise<void>;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly metrics: ViewMetrics;
+}
+
+export interface ReflectorSettings {
+  readonly maxObjectBytes: number;
+  readonly userAgent: string;
+  /** Version that the first client has seen already: listed exactly there if possible, so that its watch can go on. */
+  readonly startAt: string;
+}
+
+/** How it stands with the cloud: `live` means that changes arrive as they happen. */
+export type ReflectorState = 'listing' | 'live' | 'behind';
+
+/** The API server refused the list or watch; `reply` is what it said. */
+export class RefusedError extends Error {
+  readonly code = 'ERR_REFUSED';
+  readonly reply: UpstreamReply;
+
+  constructor(reply: UpstreamReply) {
+    super(`the API server answered ${reply.statusCode}`);
+    this.name = 'RefusedError';
+    this.reply = reply;
+  }
+}
+
+const minBackoffMs = 200;
+const maxBackoffMs = 15_000;
+/** A watch that ends sooner is a failure, not a time-out. */
+const shortWatchMs = 1_000;
+const maxRefusalBytes = 64 << 10;
+/** Reading pauses while more than this waits to be written. */
+const maxQueuedBytes = 1 << 20;
+
+export class Reflector {
+  readonly #view: View;
+  readonly #parts: ReflectorParts;
+  readonly #settings: ReflectorSettings;
+  #state: ReflectorState = 'listing';
+  #listedOnce = false;
+  #backoffMs = minBackoffMs;
+  #refusal: UpstreamReply | undefined;
+  #refusals = 0;
+  #changed = Promise.withResolvers<void>();
+
+  constructor(view: View, parts: ReflectorParts, settings: ReflectorSettings) {
+    this.#view = view;
+    this.#parts = parts;
+    this.#settings = settings;
+  }
+
+  get state(): ReflectorState {
+    return this.#state;
+  }
+  /** True once the view has been compared with the cloud in this process. */
+  get caughtUp(): boolean {
+    return this.#listedOnce;
+  }
+  /** What the API server said when it last refused, until it allows again. */
+  get refusal(): UpstreamReply | undefined {
+    return this.#refusal;
+  }
+  /** Denials (401, 403) in a row. */
+  get refusals(): number {
+    return this.#refusals;
+  }
+
+  /** Resolves at the next change of state, refusal or failure. */
+  async nextChange(): Promise<void> {
+    await this.#changed.promise;
+  }
+
+  /** Runs until aborted. Rejects only with StoreWriteError: the view can no longer be kept. */
+  async run(signal: AbortSignal): Promise<void> {
+    let listNeeded = true;
+    while (!signal.aborted) {
+      await this.#parts.cloudReady(signal);
+      if (signal.aborted) return;
+      try {
+        if (listNeeded) await this.#list(signal);
+        listNeeded = false;
+        listNeeded = await this.#watch(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof StoreWriteError) throw error;
+        listNeeded = this.#failed(error) || listNeeded;
+        this.#setState('behind');
+        await delay(this.#parts.clock, this.#nextBackoffMs(error), signal);
+      }
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------
+
+  async #list(signal: AbortSignal): Promise<void> {
+    let stream = await this.#open(this.#listQuery(), signal);
+    if (stream.statusCode === 410 || stream.statusCode === 504) {
+      // The exact version is compacted, or newer than anything the cloud has (restored from a backup): take what is there.
+      await readAll(stream, maxRefusalBytes);
+      stream = await this.#open({}, signal);
+    }
+    const wire = await this.#accepted(stream);
+    const scanner = wire.listScanner({ maxItemBytes: this.#settings.maxObjectBytes });
+    const load = this.#view.beginList(wire);
+    for await (const chunk of stream.body) await load.add(scanner.push(chunk));
+    const head = scanner.end();
+    await this.#view.finishList(load, head);
+    this.#listedOnce = true;
+    this.#parts.metrics.lists.inc();
+    this.#notify();
+  }
+
+  #listQuery(): Record<string, string> {
+    if (this.#view.synced) return { resourceVersion: this.#view.resourceVersion, resourceVersionMatch: 'NotOlderThan' };
+    const { startAt } = this.#settings;
+    if (startAt !== '' && startAt !== '0' && !this.#listedOnce)
+      return { resourceVersion: startAt, resourceVersionMatch: 'Exact' };
+    return { resourceVersion: '0' };
+  }
+
+  /** True when the collection has to be listed again. */
+  async #watch(signal: AbortSignal): Promise<boolean> {
+    const startedMs = this.#parts.clock.monotonicMs();
+    const timeoutSeconds = 300 + Math.floor(Math.random() * 300);
+    const stream = await this.#open(
+      {
+        watch: 'true',
+        allowWatchBookmarks: 'true',
+        resourceVersion: this.#view.resourceVersion,
+        timeoutSeconds: String(timeoutSeconds),
+      },
+      signal,
+    );
+    if (stream.statusCode === 410) {
+      await readAll(stream, maxRefusalBytes);
+      return true;
+    }
+    const wire = await this.#accepted(stream);
+    this.#parts.metrics.watches.inc();
+    this.#setState('live');
+    this.#backoffMs = minBackoffMs;
+    const scanner = wire.watchScanner({ maxFrameBytes: this.#settings.maxObjectBytes });
+    for await (const chunk of stream.body) {
+      const frames = scanner.push(chunk);
+      const bad = frames.findIndex((frame) => frame.type === 'ERROR');
+      const good = bad < 0 ? frames : frames.slice(0, bad);
+      if (good.length > 0) await this.#take(good);
+      const error = frames[bad];
+      if (error !== undefined) {
+        if (errorCode(wire, error) === 410) return true;
+        throw new WireError('ERR_WIRE_MALFORMED', 'the watch ended with an error event');
+      }
+    }
+    if (this.#parts.clock.monotonicMs() - startedMs < shortWatchMs) throw new ShortWatchError();
+    return false;
+  }
+
+  async #take(frames: readonly WatchFrame[]): Promise<void> {
+    this.#parts.metrics.events.inc(frames.length);
+    const applied = this.#view.apply(frames);
+    if (this.#view.queuedBytes > maxQueuedBytes) await applied;
+    else applied.catch(() => undefined);
+  }
+
+  async #open(query: Record<string, string>, signal: AbortSignal): Promise<UpstreamStream> {
+    return await this.#parts.uplink.stream({
+      method: 'GET',
+      target: upstreamTarget(this.#view.key, query),
+      headers: { accept: acceptFor(this.#view.key.encoding), 'user-agent': this.#settings.userAgent },
+      lane: 'node',
+      signal,
+    });
+  }
+
+  /** The wire of a good answer. Throws RefusedError for any other. */
+  async #accepted(stream: UpstreamStream): Promise<Wire> {
+    const contentType = headerValue(stream.headers, 'content-type') ?? '';
+    if (stream.statusCode === 200) {
+      this.#refusal = undefined;
+      this.#refusals = 0;
+      return wireFor(contentType.includes('protobuf') ? 'protobuf' : 'json');
+    }
+    const body = await readAll(stream, maxRefusalBytes);
+    throw new RefusedError({ statusCode: stream.statusCode, headers: stream.headers, body });
+  }
+
+  /** Takes note of a failure; true when the view has to be listed again. */
+  #failed(error: unknown): boolean {
+    const { log, metrics } = this.#parts;
+    if (error instanceof RefusedError) {
+      this.#refusal = error.reply;
+      const denied = error.reply.statusCode === 401 || error.reply.statusCode === 403;
+      this.#refusals = denied ? this.#refusals + 1 : 0;
+      metrics.failures.inc({ reason: 'refused' });
+      log.info('the API server refused a view', { resource: this.#view.key.resource, status: error.reply.statusCode });
+      return false;
+    }
+    if (error instanceof CloudUnreachableError) {
+      metrics.failures.inc({ reason: 'unreachable' });
+      return false;
+    }
+    if (error instanceof ShortWatchError) {
+      metrics.failures.inc({ reason: 'short_watch' });
+      return false;
+    }
+    metrics.failures.inc({ reason: error instanceof WireError ? 'malformed' : 'other' });
+    log.warn('a view could not be brought up to date', {
+      resource: this.#view.key.resource,
+      error: error instanceof Error ? error.message : String(error),
+    });
+    return true;
+  }
+
+  #nextBackoffMs(error: unknown): number {
+    if (error instanceof RefusedError) {
+      const seconds = Number(headerValue(error.reply.headers, 'retry-after'));
+      if (Number.isFinite(seconds) && seconds > 0) return Math.min(seconds, 300) * 1_000 * (1 + Math.random() * 0.2);
+    }
+    // The uplink says when the cloud is back; only a short pause keeps streams that die together from racing.
+    if (error instanceof CloudUnreachableError) return Math.random() * 100;
+    const waitMs = this.#backoffMs * (0.5 + Math.random());
+    this.#backoffMs = Math.min(this.#backoffMs * 2, maxBackoffMs);
+    return waitMs;
+  }
+
+  #setState(state: ReflectorState): void {
+    this.#state = state;
+    this.#notify();
+  }
+
+  #notify(): void {
+    const changed = this.#changed;
+    this.#changed = Promise.withResolvers<void>();
+    changed.resolve();
+  }
+}
+
+/** A watch that ended at once: asking again at once would be a storm. */
+class ShortWatchError extends Error {
+  readonly code = 'ERR_SHORT_WATCH';
+}
+
+function acceptFor(encoding: Encoding): string {
+  return encoding === 'protobuf' ? 'application/vnd.kubernetes.protobuf,application/json' : 'application/json';
+}
+
+function errorCode(wire: Wire, frame: WatchFrame): number {
+  const status = wire.decode(frame.typeMeta, frame.item.bytes);
+  return typeof status['code'] === 'number' ? status['code'] : 0;
+}
+
+async function readAll(stream: UpstreamStream, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of stream.body) {
+    if (length < maxBytes) chunks.push(chunk);
+    length += chunk.length;
+  }
+  return Buffer.concat(chunks).subarray(0, maxBytes);
+}

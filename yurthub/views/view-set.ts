@@ -1,0 +1,333 @@
+// All views of the hub: found by key, restored from the store when first asked for, kept up to date by one reflector
+// each, dropped when nobody has used them for long. Decides when a view may answer.
+import { delay, type Clock } from '../../runtime/clock.ts';
+import type { Log } from '../../runtime/log.ts';
+import type { ResourceRequest } from '../../kube/request-info.ts';
+import { compareResourceVersions } from '../../kube/resource-version.ts';
+import type { Store, StoredObject, UpstreamReply, Uplink, ViewKey, ViewReader } from '../types.ts';
+import type { ViewMetrics } from './metrics.ts';
+import type { Presenter } from './presenter.ts';
+import { decodeViewRecord, objectPrefix, viewRecordKey, viewRecordPrefix, type ViewRecord } from './records.ts';
+import { Reflector } from './reflector.ts';
+import { View, type RecordCipher, type ViewSettings } from './view.ts';
+import { memberKey, viewId } from './view-key.ts';
+
+export interface ViewSetParts {
+  readonly store: Store;
+  readonly cipher: RecordCipher;
+  readonly presenter: Presenter;
+  readonly uplink: Uplink;
+  readonly cloudReady: (signal: AbortSignal) => Promise<void>;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly metrics: ViewMetrics;
+}
+
+export interface ViewSetSettings extends ViewSettings {
+  readonly maxObjectBytes: number;
+  readonly maxViews: number;
+  /** A view that nobody has used for so long, counted only while the node is connected and working, is dropped. */
+  readonly idleMs: number;
+  readonly userAgent: string;
+}
+
+/**
+ * What can be said to a request for a view. `unknown`: never seen, and the cloud is out of reach. `unkept`: no view can
+ * be had for it (bounds, store trouble), so it is a matter between the client and the API server.
+ */
+export type Acquired =
+  | { readonly kind: 'view'; readonly view: View; readonly live: boolean }
+  | { readonly kind: 'refused'; readonly reply: UpstreamReply }
+  | { readonly kind: 'unknown' | 'unkept' };
+
+interface Entry {
+  readonly view: View;
+  readonly restored: Promise<void>;
+  reflector: Reflector | undefined;
+  stop: AbortController | undefined;
+  done: Promise<void>;
+  idleMs: number;
+}
+
+export interface ViewSetStatus {
+  readonly views: number;
+  readonly objects: number;
+  readonly watchers: number;
+  /** True while every view in use receives changes as they happen. */
+  readonly allLive: boolean;
+}
+
+/** Denials in a row after which the data of a view is purged: fewer can be the Node authorizer's graph lagging. */
+const purgeAfterRefusals = 20;
+const tickMs = 60_000;
+const unkeptMs = 30_000;
+
+export class ViewSet implements ViewReader {
+  readonly #parts: ViewSetParts;
+  readonly #settings: ViewSetSettings;
+  readonly #entries = new Map<string, Entry>();
+  /** Records of the store that nobody has asked for yet. */
+  readonly #stored = new Map<string, ViewRecord>();
+  readonly #unkeptUntil = new Map<string, number>();
+  #running: AbortSignal | undefined;
+  #wakeup = Promise.withResolvers<void>();
+
+  constructor(parts: ViewSetParts, settings: ViewSetSettings) {
+    this.#parts = parts;
+    this.#settings = settings;
+  }
+
+  /** Reads which views the store holds; removes objects of views that were never complete. */
+  async load(): Promise<void> {
+    const { store } = this.#parts;
+    for await (const [, value] of store.entries(viewRecordPrefix)) {
+      const record = decodeViewRecord(value);
+      this.#stored.set(viewId(record.key), record);
+    }
+    const incomplete = new Set<string>();
+    for await (const key of store.keys('object/')) {
+      const id = key.slice('object/'.length, key.indexOf('/', 'object/'.length));
+      if (!this.#stored.has(id)) incomplete.add(id);
+    }
+    for (const id of incomplete) await store.deletePrefix(`object/${id}/`);
+  }
+
+  /** Runs reflectors and drops what is idle; ends when all reflectors have ended. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#running = signal;
+    const stopListening = this.#parts.uplink.onCloudChange(() => this.#wake());
+    signal.addEventListener('abort', () => this.#wake(), { once: true });
+    while (!signal.aborted) {
+      await delay(this.#parts.clock, tickMs, signal);
+      if (!signal.aborted) await this.#dropIdle();
+    }
+    stopListening();
+    await Promise.all(
+      [...this.#entries.values()].map(async (entry) => {
+        entry.stop?.abort();
+        await entry.done;
+        entry.view.endWatches();
+      }),
+    );
+  }
+
+  get cloudReachable(): boolean {
+    return this.#parts.uplink.cloud.reachable;
+  }
+
+  /**
+   * The view for a key, once it may answer: it has caught up with the cloud since the hub started, or the cloud is out
+   * of reach. `startAt` is the version that a watching client has seen.
+   */
+  async acquire(key: ViewKey, startAt: string, signal: AbortSignal): Promise<Acquired> {
+    const id = viewId(key);
+    const unkeptUntil = this.#unkeptUntil.get(id);
+    if (unkeptUntil !== undefined) {
+      if (this.#parts.clock.monotonicMs() < unkeptUntil) return { kind: 'unkept' };
+      this.#unkeptUntil.delete(id);
+    }
+    const entry = this.#entries.get(id) ?? this.#add(key);
+    if (entry === undefined) return { kind: 'unkept' };
+    entry.idleMs = 0;
+    await entry.restored;
+    this.#startReflector(id, entry, startAt);
+    const left = aborted(signal);
+    while (!signal.aborted) {
+      if (this.#entries.get(id) !== entry) return { kind: 'unkept' };
+      const { view, reflector } = entry;
+      const refusal = reflector?.refusal;
+      if (refusal !== undefined) {
+        if (!view.synced) this.#forget(id, entry);
+        return { kind: 'refused', reply: refusal };
+      }
+      const caughtUp = reflector?.caughtUp === true;
+      if (view.synced && (caughtUp || !this.cloudReachable))
+        return { kind: 'view', view, live: reflector?.state === 'live' && this.cloudReachable };
+      if (!this.cloudReachable) {
+        if (!view.synced) this.#forget(id, entry);
+        return { kind: 'unknown' };
+      }
+      await Promise.race([reflector?.nextChange(), this.#wakeup.promise, left]);
+    }
+    return { kind: 'unkept' };
+  }
+
+  // -------------------------------------------------------------------------------------------------------------
+  // ViewReader: for the offline write path, and for GETs of single objects
+
+  async stored(
+    request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
+  ): Promise<StoredObject | undefined> {
+    const found = await this.#find(request);
+    return found === undefined ? undefined : { wire: found.view.wire, typeMeta: found.view.typeMeta, item: found.item };
+  }
+
+  /** The same as local clients see it, with whether the view is live. */
+  async shown(
+    request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
+  ): Promise<(StoredObject & { readonly live: boolean }) | undefined> {
+    const found = await this.#find(request);
+    if (found === undefined) return undefined;
+    const { view, item, entry } = found;
+    const bytes = this.#parts.presenter.present(view.key, view.wire, view.typeMeta, item);
+    const live = entry.reflector?.state === 'live' && this.cloudReachable;
+    return { wire: view.wire, typeMeta: view.typeMeta, item: { ...item, bytes }, live };
+  }
+
+  async localChange(
+    request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
+  ): Promise<void> {
+    const wanted = memberKey(request.namespace, request.name);
+    await this.refresh(request, (key) => key === wanted);
+  }
+
+  /** Tells watchers of all views of a resource that some objects look different now. */
+  async refresh(
+    resource: Pick<ResourceRequest, 'group' | 'resource'>,
+    concerns: (key: string, bytes: Buffer) => boolean,
+  ): Promise<void> {
+    for (const { view } of this.#entries.values())
+      if (view.key.group === resource.group && view.key.resource === resource.resource)
+        await view.localChange(concerns);
+  }
+
+  status(): ViewSetStatus {
+    let objects = 0;
+    let watchers = 0;
+    let allLive = true;
+    for (const { view, reflector } of this.#entries.values()) {
+      objects += view.size;
+      watchers += view.watcherCount;
+      if (reflector !== undefined && reflector.state !== 'live') allLive = false;
+    }
+    const views = new Set([...this.#entries.keys(), ...this.#stored.keys()]).size;
+    this.#parts.metrics.views.set(views);
+    this.#parts.metrics.objects.set(objects);
+    this.#parts.metrics.watchers.set(watchers);
+    return { views, objects, watchers, allLive };
+  }
+
+  // -------------------------------------------------------------------------------------------------------------
+
+  async #find(
+    request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
+  ): Promise<{ view: View; entry: Entry; item: StoredObject['item'] } | undefined> {
+    for (const [id, record] of this.#stored)
+      if (isOf(record.key, request) && !this.#entries.has(id)) this.#add(record.key);
+    let best: { view: View; entry: Entry; item: StoredObject['item'] } | undefined;
+    for (const entry of [...this.#entries.values()]) {
+      const { view } = entry;
+      if (!isOf(view.key, request)) continue;
+      if (view.key.namespace !== '' && view.key.namespace !== request.namespace) continue;
+      await entry.restored;
+      const item = await view.stored(request.namespace, request.name);
+      if (item === undefined) continue;
+      if (best === undefined || compareResourceVersions(item.resourceVersion, best.item.resourceVersion) > 0)
+        best = { view, entry, item };
+    }
+    return best;
+  }
+
+  #add(key: ViewKey): Entry | undefined {
+    const id = viewId(key);
+    if (this.#entries.size >= this.#settings.maxViews && !this.#stored.has(id)) return undefined;
+    const view = new View(key, this.#parts, this.#settings);
+    const record = this.#stored.get(id);
+    this.#stored.delete(id);
+    const entry: Entry = {
+      view,
+      restored: record === undefined ? Promise.resolve() : this.#restore(view, record),
+      reflector: undefined,
+      stop: undefined,
+      done: Promise.resolve(),
+      idleMs: 0,
+    };
+    this.#entries.set(id, entry);
+    return entry;
+  }
+
+  async #restore(view: View, record: ViewRecord): Promise<void> {
+    try {
+      await view.restore(record);
+    } catch (error) {
+      // Unreadable records are worth nothing and stand in nobody's way: the view is filled again from the cloud.
+      this.#parts.log.error('a stored view could not be read and is set aside', {
+        resource: record.key.resource,
+        error: error instanceof Error ? error.message : String(error),
+      });
+      view.drop();
+      await this.#deleteRecords(record.key);
+    }
+  }
+
+  #startReflector(id: string, entry: Entry, startAt: string): void {
+    const signal = this.#running;
+    if (entry.reflector !== undefined || signal === undefined || signal.aborted) return;
+    const { maxObjectBytes, userAgent } = this.#settings;
+    entry.reflector = new Reflector(entry.view, this.#parts, { maxObjectBytes, userAgent, startAt });
+    entry.stop = new AbortController();
+    entry.done = this.#keep(id, entry, entry.reflector, entry.stop.signal);
+  }
+
+  async #keep(id: string, entry: Entry, reflector: Reflector, signal: AbortSignal): Promise<void> {
+    try {
+      await reflector.run(signal);
+    } catch (error) {
+      this.#parts.log.error('a view can no longer be kept; its requests pass through', {
+        resource: entry.view.key.resource,
+        error: error instanceof Error ? error.message : String(error),
+      });
+      this.#parts.metrics.dropped.inc({ reason: 'store' });
+      this.#unkeptUntil.set(id, this.#parts.clock.monotonicMs() + unkeptMs);
+      this.#forget(id, entry);
+    }
+  }
+
+  /** Takes a view out of service; what the store holds of it stays. */
+  #forget(id: string, entry: Entry): void {
+    if (this.#entries.get(id) !== entry) return;
+    this.#entries.delete(id);
+    entry.stop?.abort();
+    entry.view.drop();
+    this.#wake();
+  }
+
+  async #dropIdle(): Promise<void> {
+    this.status();
+    if (!this.cloudReachable) return;
+    // A kubelet that is down uses no view, and needs all of them when it comes up.
+    if (![...this.#entries.values()].some(({ view }) => view.watcherCount > 0)) return;
+    for (const record of this.#stored.values()) this.#add(record.key);
+    for (const [id, entry] of [...this.#entries]) {
+      entry.idleMs = entry.view.watcherCount > 0 ? 0 : entry.idleMs + tickMs;
+      const denied = (entry.reflector?.refusals ?? 0) >= purgeAfterRefusals;
+      if (entry.idleMs < this.#settings.idleMs && !denied) continue;
+      this.#parts.metrics.dropped.inc({ reason: denied ? 'denied' : 'idle' });
+      this.#forget(id, entry);
+      await entry.done;
+      await this.#deleteRecords(entry.view.key);
+    }
+  }
+
+  async #deleteRecords(key: ViewKey): Promise<void> {
+    await this.#parts.store.write([{ type: 'del', key: viewRecordKey(key) }], 'written');
+    await this.#parts.store.deletePrefix(objectPrefix(key));
+  }
+
+  #wake(): void {
+    const wakeup = this.#wakeup;
+    this.#wakeup = Promise.withResolvers<void>();
+    wakeup.resolve();
+  }
+}
+
+function isOf(key: ViewKey, request: Pick<ResourceRequest, 'group' | 'version' | 'resource'>): boolean {
+  return key.group === request.group && key.version === request.version && key.resource === request.resource;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,528 @@
+// One collection as the API server would list it: its objects, its version, its recent events, and those who watch it.
+// All changes go through one queue, so that store, members, log and watchers move together; a change is told to
+// watchers after it is written, so that no restart of the hub goes back behind what a client has seen.
+import { compareResourceVersions } from '../../kube/resource-version.ts';
+import type { Item, ListHead, TypeMeta, WatchFrame, Wire } from '../../kube/wire.ts';
+import { wireFor } from '../../kube/wires.ts';
+import type { Durability, Store, StoreOp, ViewKey } from '../types.ts';
+import { differenceEvents } from './difference.ts';
+import { EventLog } from './event-log.ts';
+import { LateWatcher } from './late-watcher.ts';
+import { ListLoad } from './list-load.ts';
+import type { Presenter } from './presenter.ts';
+import {
+  decodeObjectRecord,
+  encodeObjectRecord,
+  encodeViewRecord,
+  objectPrefix,
+  viewRecordKey,
+  type ViewRecord,
+} from './records.ts';
+import { memberKey } from './view-key.ts';
+
+/** One local client that watches. None of these may throw. */
+export interface Watcher {
+  readonly allowBookmarks: boolean;
+  deliver(frame: Buffer): void;
+  /** The watch cannot go on (the view was dropped): the client has to list again. */
+  end(): void;
+}
+
+export interface ViewParts {
+  readonly store: Store;
+  /** Hides bytes at rest: seals the records of Secrets, leaves all others as they are. */
+  readonly cipher: RecordCipher;
+  readonly presenter: Presenter;
+}
+
+export interface RecordCipher {
+  protect(of: { group: string; resource: string }, recordKey: string, record: Buffer): Buffer;
+  reveal(of: { group: string; resource: string }, recordKey: string, record: Buffer): Buffer;
+}
+
+export interface ViewSettings {
+  /** Objects of views up to this size stay in memory; those of larger views are read from the store. */
+  readonly residentBytes: number;
+  /** The first list is served from memory while it is written, up to this size. */
+  readonly firstListBytes: number;
+  readonly logMaxCount: number;
+  readonly logMaxBytes: number;
+}
+
+interface Member {
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly length: number;
+  /** Undefined when the view is too large to be held in memory. */
+  bytes: Buffer | undefined;
+}
+
+export interface Snapshot {
+  readonly resourceVersion: string;
+  /** In the API server's order, as local clients see them. */
+  readonly items: readonly Buffer[];
+}
+
+export class View {
+  readonly key: ViewKey;
+  readonly #parts: ViewParts;
+  readonly #settings: ViewSettings;
+  readonly #durability: Durability;
+
+  #wire: Wire;
+  #typeMeta: TypeMeta = { apiVersion: '', kind: '' };
+  #listKind = '';
+  #resourceVersion = '';
+  #localChangeAt: string | undefined;
+  #members = new Map<string, Member>();
+  #bytes = 0;
+  #log: EventLog;
+  readonly #watchers = new Set<Watcher>();
+  #tail: Promise<unknown> = Promise.resolve();
+  #queue: WatchFrame[] = [];
+  #queuedBytes = 0;
+  #pumping = false;
+  #failure: unknown;
+
+  constructor(key: ViewKey, parts: ViewParts, settings: ViewSettings) {
+    this.key = key;
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#wire = wireFor(key.encoding);
+    this.#log = new EventLog('', { maxCount: settings.logMaxCount, maxBytes: settings.logMaxBytes });
+    // A pod that was deleted must not come back after a power cut: the kubelet would start it again.
+    this.#durability = key.group === '' && key.resource === 'pods' ? 'synced' : 'written';
+  }
+
+  get wire(): Wire {
+    return this.#wire;
+  }
+  get typeMeta(): TypeMeta {
+    return this.#typeMeta;
+  }
+  get listKind(): string {
+    return this.#listKind;
+  }
+  /** '' until the first list is complete: such a view answers nobody. */
+  get resourceVersion(): string {
+    return this.#resourceVersion;
+  }
+  get synced(): boolean {
+    return this.#resourceVersion !== '';
+  }
+  get size(): number {
+    return this.#members.size;
+  }
+  get bytes(): number {
+    return this.#bytes;
+  }
+  get watcherCount(): number {
+    return this.#watchers.size;
+  }
+  /** Bytes of events that have come and are not written yet. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  // -------------------------------------------------------------------------------------------------------------
+  // From the store
+
+  /** Takes up what an earlier process kept. Throws SealError or WireError on records that cannot be read. */
+  async restore(record: ViewRecord): Promise<void> {
+    this.#wire = wireFor(record.encoding);
+    this.#typeMeta = record.typeMeta;
+    this.#listKind = record.listKind;
+    this.#localChangeAt = record.localChangeAt;
+    const prefix = objectPrefix(this.key);
+    for await (const [key, value] of this.#parts.store.entries(prefix)) {
+      const object = decodeObjectRecord(this.#parts.cipher.reveal(this.key, key, value));
+      this.#setMember(key.slice(prefix.length), object.uid, object.resourceVersion, Buffer.from(object.bytes));
+    }
+    this.#resourceVersion = record.resourceVersion;
+    this.#log = this.#newLog(record.localChangeAt === record.resourceVersion);
+  }
+
+  // -------------------------------------------------------------------------------------------------------------
+  // From the cloud
+
+  /** Takes a list as it arrives. The view keeps its old state until `finish`; `finish` never runs for a broken list. */
+  beginList(wire: Wire): ListLoad {
+    return new ListLoad(wire, this.#members, this.synced ? undefined : (items) => this.#writeAhead(items));
+  }
+
+  async finishList(load: ListLoad, head: ListHead): Promise<void> {
+    await this.#serial(async () => {
+      if (this.synced) await this.#applyDifference(load, head);
+      else await this.#applyFirstList(load, head);
+    });
+  }
+
+  /** Queues watch events; resolves when all that was queued is written and told. */
+  async apply(frames: readonly WatchFrame[]): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    for (const frame of frames) {
+      this.#queue.push(frame);
+      this.#queuedBytes += frame.frame.length;
+    }
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      await this.#serial(async () => {
+        while (this.#queue.length > 0) await this.#applyQueued();
+      });
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------
+  // Changes of our own
+
+  /** Tells watchers that members look different now although the cloud's version did not change. */
+  async localChange(concerns: (key: string, bytes: Buffer) => boolean): Promise<void> {
+    await this.#serial(async () => {
+      if (!this.synced) return;
+      const frames: Buffer[] = [];
+      for (const [key, member] of this.#sortedMembers()) {
+        const bytes = await this.#bytesOf(key, member);
+        if (!concerns(key, bytes)) continue;
+        const item = this.#itemOf(key, member, bytes);
+        frames.push(this.#wire.frame('MODIFIED', this.#typeMeta, this.#present(item)));
+      }
+      if (frames.length === 0) return;
+      this.#localChangeAt = this.#resourceVersion;
+      await this.#parts.store.write([this.#recordOp(this.#resourceVersion)], 'written');
+      for (const frame of frames) this.#tell({ resourceVersion: this.#resourceVersion, local: true, frame });
+      this.#tellBookmark();
+    });
+  }
+
+  // -------------------------------------------------------------------------------------------------------------
+  // For local clients
+
+  /** All objects as local clients see them, at one version. */
+  async snapshot(): Promise<Snapshot> {
+    return await this.#serial(async () => ({
+      resourceVersion: this.#resourceVersion,
+      items: await this.#presentedItems(),
+    }));
+  }
+
+  /** The object as the cloud gave it, or undefined when the view has none of this name. */
+  async stored(namespace: string, name: string): Promise<Item | undefined> {
+    const key = memberKey(namespace, name);
+    if (!this.#members.has(key)) return undefined;
+    return await this.#serial(async () => {
+      const member = this.#members.get(key);
+      if (member === undefined) return undefined;
+      return this.#itemOf(key, member, await this.#bytesOf(key, member));
+    });
+  }
+
+  /** The same as local clients see it. */
+  async presented(namespace: string, name: string): Promise<Buffer | undefined> {
+    const item = await this.stored(namespace, name);
+    return item === undefined ? undefined : this.#present(item);
+  }
+
+  /**
+   * Starts a watch at a version that the client has seen; what it missed is delivered at once. False when that is not
+   * known any more (410). A version that the view has not reached yet is waited for.
+   */
+  async watchFrom(resourceVersion: string, watcher: Watcher): Promise<boolean> {
+    return await this.#serial(async () => {
+      const resume = this.#log.resume(resourceVersion);
+      if (resume.kind === 'gone') return false;
+      if (resume.kind === 'entries') {
+        for (const entry of resume.entries) watcher.deliver(entry.frame);
+      } else {
+        for (const bytes of await this.#presentedItems())
+          watcher.deliver(this.#wire.frame('MODIFIED', this.#typeMeta, bytes));
+        if (watcher.allowBookmarks) watcher.deliver(this.#bookmarkFrame(false));
+      }
+      const seen = compareResourceVersions(resourceVersion, this.#resourceVersion) > 0;
+      this.#watchers.add(seen ? this.#notBefore(resourceVersion, watcher) : watcher);
+      return true;
+    });
+  }
+
+  /** Starts a watch with all objects as ADDED; `endMark` adds the bookmark that ends a watch-list's first part. */
+  async watchAll(watcher: Watcher, options: { endMark: boolean }): Promise<void> {
+    await this.#serial(async () => {
+      for (const bytes of await this.#presentedItems())
+        watcher.deliver(this.#wire.frame('ADDED', this.#typeMeta, bytes));
+      if (options.endMark) watcher.deliver(this.#bookmarkFrame(true));
+      this.#watchers.add(watcher);
+    });
+  }
+
+  stopWatching(watcher: Watcher): void {
+    if (this.#watchers.delete(watcher)) return;
+    for (const wrapped of this.#watchers)
+      if (wrapped instanceof LateWatcher && wrapped.inner === watcher) this.#watchers.delete(wrapped);
+  }
+
+  /** Ends all watches cleanly: clients watch again from where they are. */
+  endWatches(): void {
+    for (const watcher of this.#watchers) watcher.end();
+    this.#watchers.clear();
+  }
+
+  /** Ends all watches and forgets the objects; the store's records are the caller's to remove. */
+  drop(): void {
+    this.endWatches();
+    this.#members.clear();
+    this.#bytes = 0;
+    this.#resourceVersion = '';
+  }
+
+  // -------------------------------------------------------------------------------------------------------------
+
+  async #applyFirstList(load: ListLoad, head: ListHead): Promise<void> {
+    this.#adopt(load.wire, head);
+    for (const item of load.changed) {
+      const { namespace, name, uid, resourceVersion, bytes } = item;
+      this.#setMember(memberKey(namespace, name), uid, resourceVersion, bytes, this.#settings.firstListBytes);
+    }
+    await load.written();
+    const rest = load.rest().map((item) => this.#putOp(item));
+    await this.#parts.store.write([...rest, this.#recordOp(head.resourceVersion)], this.#durability);
+    this.#resourceVersion = head.resourceVersion;
+    this.#log = this.#newLog(false);
+    for (const item of load.changed) this.#parts.presenter.cloudSaw(this.key, item);
+  }
+
+  async #applyDifference(load: ListLoad, head: ListHead): Promise<void> {
+    this.#adopt(load.wire, head);
+    const removed = [...this.#members.keys()].filter((key) => !load.seen.has(key));
+    const changes = differenceEvents(this.#members, load.changed, removed, head.resourceVersion);
+    const ops: StoreOp[] = [];
+    const entries: { resourceVersion: string; frame: Buffer }[] = [];
+    for (const change of changes) {
+      if (change.type !== 'DELETED') {
+        this.#parts.presenter.cloudSaw(this.key, change.item);
+        ops.push(this.#putOp(change.item));
+        const frame = this.#wire.frame(change.type, this.#typeMeta, this.#present(change.item));
+        entries.push({ resourceVersion: change.resourceVersion, frame });
+        continue;
+      }
+      const member = this.#members.get(change.key);
+      if (member === undefined) continue;
+      const last = await this.#bytesOf(change.key, member);
+      ops.push({ type: 'del', key: `${objectPrefix(this.key)}${change.key}` });
+      const stamped = this.#wire.withResourceVersion(last, change.resourceVersion);
+      entries.push({
+        resourceVersion: change.resourceVersion,
+        frame: this.#wire.frame('DELETED', this.#typeMeta, stamped),
+      });
+    }
+    await this.#parts.store.write([...ops, this.#recordOp(head.resourceVersion)], this.#durability);
+    for (const key of removed) this.#deleteMember(key);
+    for (const item of load.changed)
+      this.#setMember(memberKey(item.namespace, item.name), item.uid, item.resourceVersion, item.bytes);
+    const before = this.#resourceVersion;
+    this.#resourceVersion = head.resourceVersion;
+    if (compareResourceVersions(head.resourceVersion, before) < 0) {
+      // The cloud was restored from a backup: no version that a client holds means anything any more.
+      this.endWatches();
+      this.#log = this.#newLog(false);
+      return;
+    }
+    if (entries.length > 0) this.#log.appendGap(before, head.resourceVersion);
+    for (const entry of entries) this.#tell({ ...entry, local: false });
+    this.#tellBookmark();
+  }
+
+  async #applyQueued(): Promise<void> {
+    const frames = this.#queue;
+    const bytes = this.#queuedBytes;
+    this.#queue = [];
+    const ops: StoreOp[] = [];
+    let version = this.#resourceVersion;
+    for (const frame of frames) {
+      const { item } = frame;
+      if (compareResourceVersions(item.resourceVersion, version) > 0) version = item.resourceVersion;
+      if (frame.type === 'DELETED') ops.push({ type: 'del', key: this.#objectKey(item) });
+      else if (frame.type !== 'BOOKMARK') ops.push(this.#putOp(item));
+    }
+    ops.push(this.#recordOp(version));
+    const onlyBookmarks = ops.length === 1;
+    await this.#parts.store.write(ops, onlyBookmarks ? 'written' : this.#durability);
+    this.#queuedBytes -= bytes;
+    for (const frame of frames) this.#applyWritten(frame);
+  }
+
+  #applyWritten(frame: WatchFrame): void {
+    const { item } = frame;
+    if (compareResourceVersions(item.resourceVersion, this.#resourceVersion) > 0)
+      this.#resourceVersion = item.resourceVersion;
+    if (frame.type === 'BOOKMARK') {
+      this.#tellBookmark();
+      return;
+    }
+    const key = memberKey(item.namespace, item.name);
+    this.#parts.presenter.cloudSaw(this.key, item);
+    if (frame.type === 'DELETED') {
+      this.#deleteMember(key);
+      this.#tell({ resourceVersion: this.#resourceVersion, local: false, frame: frame.frame });
+      return;
+    }
+    this.#setMember(key, item.uid, item.resourceVersion, item.bytes);
+    const shown = this.#present(item);
+    const sent =
+      shown === item.bytes
+        ? frame.frame
+        : this.#wire.frame(frame.type === 'ADDED' ? 'ADDED' : 'MODIFIED', this.#typeMeta, shown);
+    this.#tell({ resourceVersion: this.#resourceVersion, local: false, frame: sent });
+  }
+
+  #adopt(wire: Wire, head: ListHead): void {
+    this.#wire = wire;
+    this.#listKind = head.kind;
+    this.#typeMeta = { apiVersion: head.apiVersion, kind: head.kind.replace(/List$/, '') };
+  }
+
+  #newLog(localChangeAtFloor: boolean): EventLog {
+    return new EventLog(
+      this.#resourceVersion,
+      { maxCount: this.#settings.logMaxCount, maxBytes: this.#settings.logMaxBytes },
+      localChangeAtFloor,
+    );
+  }
+
+  #tell(entry: { resourceVersion: string; local: boolean; frame: Buffer }): void {
+    this.#log.append(entry);
+    for (const watcher of this.#watchers) watcher.deliver(entry.frame);
+  }
+
+  #tellBookmark(): void {
+    let frame: Buffer | undefined;
+    for (const watcher of this.#watchers) {
+      if (!watcher.allowBookmarks) continue;
+      frame ??= this.#bookmarkFrame(false);
+      watcher.deliver(frame);
+    }
+  }
+
+  #bookmarkFrame(initialEventsEnd: boolean): Buffer {
+    return this.#wire.bookmark(this.#typeMeta, this.#resourceVersion, initialEventsEnd);
+  }
+
+  #notBefore(resourceVersion: string, inner: Watcher): Watcher {
+    return new LateWatcher(inner, () => compareResourceVersions(this.#resourceVersion, resourceVersion) > 0);
+  }
+
+  #present(item: Item): Buffer {
+    return this.#parts.presenter.present(this.key, this.#wire, this.#typeMeta, item);
+  }
+
+  async #presentedItems(): Promise<Buffer[]> {
+    if (this.#isResident()) {
+      const items: Buffer[] = [];
+      for (const [key, member] of this.#sortedMembers())
+        items.push(this.#present(this.#itemOf(key, member, await this.#bytesOf(key, member))));
+      this.#trimResident();
+      return items;
+    }
+    const items: Buffer[] = [];
+    const prefix = objectPrefix(this.key);
+    for await (const [recordKey, value] of this.#parts.store.entries(prefix)) {
+      const key = recordKey.slice(prefix.length);
+      const member = this.#members.get(key);
+      if (member === undefined) continue;
+      const { bytes } = decodeObjectRecord(this.#parts.cipher.reveal(this.key, recordKey, value));
+      items.push(this.#present(this.#itemOf(key, member, bytes)));
+    }
+    return items;
+  }
+
+  #sortedMembers(): [string, Member][] {
+    return [...this.#members].sort(([a], [b]) => (a < b ? -1 : 1));
+  }
+
+  async #bytesOf(key: string, member: Member): Promise<Buffer> {
+    if (member.bytes !== undefined) return member.bytes;
+    const recordKey = `${objectPrefix(this.key)}${key}`;
+    const record = await this.#parts.store.get(recordKey);
+    if (record === undefined) throw new Error(`view ${recordKey}: an object of the index is not in the store`);
+    return decodeObjectRecord(this.#parts.cipher.reveal(this.key, recordKey, record)).bytes;
+  }
+
+  #itemOf(key: string, member: Member, bytes: Buffer): Item {
+    const slash = key.indexOf('/');
+    return {
+      namespace: key.slice(0, slash),
+      name: key.slice(slash + 1),
+      uid: member.uid,
+      resourceVersion: member.resourceVersion,
+      bytes,
+    };
+  }
+
+  #setMember(
+    key: string,
+    uid: string,
+    resourceVersion: string,
+    bytes: Buffer,
+    residentBytes = this.#settings.residentBytes,
+  ): void {
+    this.#bytes += bytes.length - (this.#members.get(key)?.length ?? 0);
+    const kept = this.#bytes <= residentBytes ? bytes : undefined;
+    this.#members.set(key, { uid, resourceVersion, length: bytes.length, bytes: kept });
+  }
+
+  #deleteMember(key: string): void {
+    this.#bytes -= this.#members.get(key)?.length ?? 0;
+    this.#members.delete(key);
+  }
+
+  #isResident(): boolean {
+    for (const member of this.#members.values()) if (member.bytes === undefined) return false;
+    return true;
+  }
+
+  /** The first list was served from memory; from then on a large view lives on disk. */
+  #trimResident(): void {
+    if (this.#bytes <= this.#settings.residentBytes) return;
+    for (const member of this.#members.values()) member.bytes = undefined;
+  }
+
+  #objectKey(item: Pick<Item, 'namespace' | 'name'>): string {
+    return `${objectPrefix(this.key)}${memberKey(item.namespace, item.name)}`;
+  }
+
+  #putOp(item: Item): StoreOp {
+    const key = this.#objectKey(item);
+    const record = encodeObjectRecord(item.uid, item.resourceVersion, item.bytes);
+    return { type: 'put', key, value: this.#parts.cipher.protect(this.key, key, record) };
+  }
+
+  #recordOp(resourceVersion: string): StoreOp {
+    if (this.#localChangeAt !== resourceVersion) this.#localChangeAt = undefined;
+    const record: ViewRecord = {
+      key: this.key,
+      encoding: this.#wire.encoding,
+      resourceVersion,
+      typeMeta: this.#typeMeta,
+      listKind: this.#listKind,
+      ...(this.#localChangeAt === undefined ? {} : { localChangeAt: this.#localChangeAt }),
+    };
+    return { type: 'put', key: viewRecordKey(this.key), value: encodeViewRecord(record) };
+  }
+
+  async #writeAhead(items: readonly Item[]): Promise<void> {
+    await this.#parts.store.write(
+      items.map((item) => this.#putOp(item)),
+      'written',
+    );
+  }
+
+  #serial<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(task);
+    this.#tail = result.catch(() => undefined);
+    return result;
+  }
+}

@@ -1,0 +1,134 @@
+// Answers a watch from a view. The watch outlives an outage: nothing ends it but its own time-out, its client, or a
+// version that is not known any more.
+import type { Clock } from '../../runtime/clock.ts';
+import { isTrue, type ResourceRequest } from '../../kube/request-info.ts';
+import { failure } from '../../kube/status.ts';
+import { sendReply, sendStatus, sendUnknown } from '../answers.ts';
+import type { HubRequest, HubResponse } from '../types.ts';
+import type { ViewMetrics } from './metrics.ts';
+import type { View, Watcher } from './view.ts';
+import { viewKeyOf } from './view-key.ts';
+import type { ViewSet } from './view-set.ts';
+
+export interface WatchAnswerParts {
+  readonly views: ViewSet;
+  readonly clock: Clock;
+  readonly metrics: ViewMetrics;
+}
+
+/** A client that lets more than this wait is ended: it lists again when it is ready, and nobody else waits for it. */
+const maxQueuedBytes = 8 << 20;
+/** As the API server does for watches without timeoutSeconds: 30 to 60 minutes. */
+const defaultTimeoutMs = 1_800_000;
+
+/** False when the watch was not answered: it has to be forwarded. */
+export async function answerWatch(
+  parts: WatchAnswerParts,
+  request: HubRequest,
+  response: HubResponse,
+  info: ResourceRequest,
+  encoding: 'protobuf' | 'json',
+): Promise<boolean> {
+  const { query } = info;
+  const version = query.get('resourceVersion') ?? '';
+  const acquired = await parts.views.acquire(viewKeyOf(info, encoding), version, request.signal);
+  switch (acquired.kind) {
+    case 'unkept':
+      return false;
+    case 'unknown':
+      sendUnknown(request, response);
+      return true;
+    case 'refused':
+      sendReply(response, acquired.reply);
+      return true;
+    case 'view':
+      break;
+  }
+  const { view } = acquired;
+  const stream = new WatchStream(response, isTrue(query.get('allowWatchBookmarks')), parts.metrics);
+  const initialEvents = isTrue(query.get('sendInitialEvents'));
+  if (initialEvents || version === '' || version === '0') {
+    sendHead(response, view);
+    await view.watchAll(stream, { endMark: initialEvents && stream.allowBookmarks });
+  } else {
+    stream.hold();
+    if (!(await view.watchFrom(version, stream))) {
+      const message = `too old resource version: ${version} (${view.resourceVersion})`;
+      sendStatus(request, response, failure('Expired', message));
+      return true;
+    }
+    sendHead(response, view);
+    stream.release();
+  }
+  parts.metrics.answers.inc({ verb: 'watch', source: acquired.live ? 'live' : 'stored' });
+  const timer = parts.clock.after(timeoutMs(query.get('timeoutSeconds')), () => stream.end());
+  const left = (): void => stream.end();
+  request.signal.addEventListener('abort', left, { once: true });
+  if (request.signal.aborted) stream.end();
+  await stream.ended;
+  timer.cancel();
+  request.signal.removeEventListener('abort', left);
+  view.stopWatching(stream);
+  return true;
+}
+
+function sendHead(response: HubResponse, view: View): void {
+  response.head(200, { 'content-type': view.wire.watchContentType, 'cache-control': 'no-cache, private' });
+}
+
+function timeoutMs(seconds: string | null): number {
+  const asked = Number(seconds);
+  if (seconds === null || !Number.isFinite(asked) || asked <= 0) return defaultTimeoutMs * (1 + Math.random());
+  return Math.min(asked, 86_400) * 1_000;
+}
+
+class WatchStream implements Watcher {
+  readonly allowBookmarks: boolean;
+  readonly #response: HubResponse;
+  readonly #metrics: ViewMetrics;
+  readonly #ended = Promise.withResolvers<void>();
+  #over = false;
+  /** Frames that came before the head was sent. */
+  #held: Buffer[] | undefined;
+
+  constructor(response: HubResponse, allowBookmarks: boolean, metrics: ViewMetrics) {
+    this.#response = response;
+    this.allowBookmarks = allowBookmarks;
+    this.#metrics = metrics;
+  }
+
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  hold(): void {
+    this.#held = [];
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const frame of held) this.deliver(frame);
+  }
+
+  deliver(frame: Buffer): void {
+    if (this.#over) return;
+    if (this.#held !== undefined) {
+      this.#held.push(frame);
+      return;
+    }
+    this.#response.write(frame);
+    if (this.#response.queuedBytes <= maxQueuedBytes) return;
+    this.#metrics.slowWatchers.inc();
+    this.#over = true;
+    this.#response.abort();
+    this.#ended.resolve();
+  }
+
+  end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#response.end();
+    this.#ended.resolve();
+  }
+}
