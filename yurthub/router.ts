@@ -7,10 +7,10 @@ import { negotiate, type Negotiated } from '../kube/accept.ts';
 import { isTrue, type ResourceRequest } from '../kube/request-info.ts';
 import { failure } from '../kube/status.ts';
 import { wireFor } from '../kube/wires.ts';
-import { encodingFor, sendNeedsCloud, sendStatus, sendUnknown, staleWarning } from './answers.ts';
+import { sendNeedsCloud, sendStatus, sendUnknown, staleWarning } from './answers.ts';
 import { ClientGoneError, CloudUnreachableError } from './errors.ts';
 import type { SingleObjects } from './single-objects.ts';
-import type { HubRequest, HubResponse, Uplink } from './types.ts';
+import type { Headers, HubRequest, HubResponse, Uplink } from './types.ts';
 import type { OfflineWrites } from './writes/offline-writes.ts';
 import { answerList } from './views/list-answer.ts';
 import type { ViewMetrics } from './views/metrics.ts';
@@ -179,7 +179,7 @@ export class Router {
   }
 
   /** For people only: a kubelet would log the header at every request. */
-  #warning(request: HubRequest): Record<string, string> {
+  #warning(request: HubRequest): Headers {
     const { uplink, clock } = this.#parts;
     const agent = headerValue(request.headers, 'user-agent') ?? '';
     return agent.startsWith('kubectl') ? staleWarning(uplink.cloud, clock.wallMs()) : {};
@@ -197,4 +197,4 @@ function isKept(info: ResourceRequest): boolean {
   return info.resource !== 'events' && info.subresource === '';
 }
 
-export { encodingFor };
+

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { ResourceRequest } from '../kube/request-info.ts';
 import { headerValue } from '../runtime/headers.ts';
-import type { ForwardOutcome, HubRequest, HubResponse, Store } from './types.ts';
+import type { ForwardOutcome, Headers, HubRequest, HubResponse, Store } from './types.ts';
 import type { RecordCipher } from './views/view.ts';
 
 const prefix = 'single/';
@@ -75,7 +75,7 @@ export class SingleObjects {
   async answer(
     request: HubRequest,
     response: HubResponse,
-    extraHeaders: Readonly<Record<string, string>>,
+    extraHeaders: Headers
   ): Promise<boolean> {
     const key = keyOf(request);
     if (!this.#known.has(key)) return false;

@@ -43,6 +43,6 @@ export function encodeObjectRecord(uid: string, resourceVersion: string, bytes: 
 
 export function decodeObjectRecord(record: Buffer): { uid: string; resourceVersion: string; bytes: Buffer } {
   const end = record.indexOf(10);
-  const [uid = '', resourceVersion = ''] = record.latin1Slice(0, Math.max(end, 0)).split(' ');
+  const [uid = '', resourceVersion = ''] = record.toString('latin1', 0, Math.max(end, 0)).split(' ');
   return { uid, resourceVersion, bytes: record.subarray(end + 1) };
 }
