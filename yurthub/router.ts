@@ -196,5 +196,3 @@ function plainEncoding(accepted: Negotiated): 'protobuf' | 'json' | undefined {
 function isKept(info: ResourceRequest): boolean {
   return info.resource !== 'events' && info.subresource === '';
 }
-
-

@@ -72,11 +72,7 @@ export class SingleObjects {
   }
 
   /** Answers with what was last seen; false when nothing was. */
-  async answer(
-    request: HubRequest,
-    response: HubResponse,
-    extraHeaders: Headers
-  ): Promise<boolean> {
+  async answer(request: HubRequest, response: HubResponse, extraHeaders: Headers): Promise<boolean> {
     const key = keyOf(request);
     if (!this.#known.has(key)) return false;
     const value = await this.#store.get(key);

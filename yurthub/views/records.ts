@@ -13,6 +13,8 @@ export interface ViewRecord {
   /** TypeMeta of one object and the list's kind. */
   readonly typeMeta: TypeMeta;
   readonly listKind: string;
+  /** Over keys and versions of all members: a store that had to be repaired may have lost some, or brought old ones back. */
+  readonly checksum: number;
   /** Set while clients may have been shown something at this version that the version does not tell. */
   readonly localChangeAt?: string;
 }
@@ -45,4 +47,12 @@ export function decodeObjectRecord(record: Buffer): { uid: string; resourceVersi
   const end = record.indexOf(10);
   const [uid = '', resourceVersion = ''] = record.toString('latin1', 0, Math.max(end, 0)).split(' ');
   return { uid, resourceVersion, bytes: record.subarray(end + 1) };
+}
+
+/** The share of one member in a view's checksum, which is the sum of them modulo 2^32 (FNV-1a of key and version). */
+export function memberChecksum(key: string, resourceVersion: string): number {
+  let hash = 0x811c9dc5;
+  for (const text of [key, '@', resourceVersion])
+    for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return hash >>> 0;
 }

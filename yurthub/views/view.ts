@@ -14,6 +14,7 @@ import {
   decodeObjectRecord,
   encodeObjectRecord,
   encodeViewRecord,
+  memberChecksum,
   objectPrefix,
   viewRecordKey,
   type ViewRecord,
@@ -76,12 +77,13 @@ export class View {
   #localChangeAt: string | undefined;
   #members = new Map<string, Member>();
   #bytes = 0;
+  #checksum = 0;
   #log: EventLog;
   readonly #watchers = new Set<Watcher>();
   #tail: Promise<unknown> = Promise.resolve();
   #queue: WatchFrame[] = [];
   #queuedBytes = 0;
-  #pumping = false;
+  #pump: Promise<void> | undefined;
   #failure: unknown;
 
   constructor(key: ViewKey, parts: ViewParts, settings: ViewSettings) {
@@ -127,7 +129,7 @@ export class View {
   // -------------------------------------------------------------------------------------------------------------
   // From the store
 
-  /** Takes up what an earlier process kept. Throws SealError or WireError on records that cannot be read. */
+  /** Takes up what an earlier process kept. Throws SealError on records that cannot be read, Error if some are missing. */
   async restore(record: ViewRecord): Promise<void> {
     this.#wire = wireFor(record.encoding);
     this.#typeMeta = record.typeMeta;
@@ -138,6 +140,11 @@ export class View {
       const object = decodeObjectRecord(this.#parts.cipher.reveal(this.key, key, value));
       this.#setMember(key.slice(prefix.length), object.uid, object.resourceVersion, Buffer.from(object.bytes));
     }
+    this.#checksum = this.#checksumAfter(
+      [...this.#members].map(([key, member]) => [key, member.resourceVersion]),
+      true,
+    );
+    if (this.#checksum !== record.checksum) throw new Error('objects of the view are missing from the store, or old');
     this.#resourceVersion = record.resourceVersion;
     this.#log = this.#newLog(record.localChangeAt === record.resourceVersion);
   }
@@ -157,24 +164,25 @@ export class View {
     });
   }
 
-  /** Queues watch events; resolves when all that was queued is written and told. */
+  /** Queues watch events; resolves when all that was queued is written and told. Rejects with StoreWriteError. */
   async apply(frames: readonly WatchFrame[]): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     for (const frame of frames) {
       this.#queue.push(frame);
       this.#queuedBytes += frame.frame.length;
     }
-    if (this.#pumping) return;
-    this.#pumping = true;
+    this.#pump ??= this.#serial(() => this.#applyAllQueued());
+    await this.#pump;
+  }
+
+  async #applyAllQueued(): Promise<void> {
     try {
-      await this.#serial(async () => {
-        while (this.#queue.length > 0) await this.#applyQueued();
-      });
+      while (this.#queue.length > 0) await this.#applyQueued();
     } catch (error) {
       this.#failure = error;
       throw error;
     } finally {
-      this.#pumping = false;
+      this.#pump = undefined;
     }
   }
 
@@ -194,7 +202,7 @@ export class View {
       }
       if (frames.length === 0) return;
       this.#localChangeAt = this.#resourceVersion;
-      await this.#parts.store.write([this.#recordOp(this.#resourceVersion)], 'written');
+      await this.#parts.store.write([this.#recordOp(this.#resourceVersion, this.#checksum)], 'written');
       for (const frame of frames) this.#tell({ resourceVersion: this.#resourceVersion, local: true, frame });
       this.#tellBookmark();
     });
@@ -289,7 +297,9 @@ export class View {
     }
     await load.written();
     const rest = load.rest().map((item) => this.#putOp(item));
-    await this.#parts.store.write([...rest, this.#recordOp(head.resourceVersion)], this.#durability);
+    const checksum = this.#checksumAfter(load.changed.map(versionOf), true);
+    await this.#parts.store.write([...rest, this.#recordOp(head.resourceVersion, checksum)], this.#durability);
+    this.#checksum = checksum;
     this.#resourceVersion = head.resourceVersion;
     this.#log = this.#newLog(false);
     for (const item of load.changed) this.#parts.presenter.cloudSaw(this.key, item);
@@ -319,7 +329,12 @@ export class View {
         frame: this.#wire.frame('DELETED', this.#typeMeta, stamped),
       });
     }
-    await this.#parts.store.write([...ops, this.#recordOp(head.resourceVersion)], this.#durability);
+    const checksum = this.#checksumAfter([
+      ...load.changed.map(versionOf),
+      ...removed.map((key) => [key, undefined] as const),
+    ]);
+    await this.#parts.store.write([...ops, this.#recordOp(head.resourceVersion, checksum)], this.#durability);
+    this.#checksum = checksum;
     for (const key of removed) this.#deleteMember(key);
     for (const item of load.changed)
       this.#setMember(memberKey(item.namespace, item.name), item.uid, item.resourceVersion, item.bytes);
@@ -341,16 +356,20 @@ export class View {
     const bytes = this.#queuedBytes;
     this.#queue = [];
     const ops: StoreOp[] = [];
+    const versions: [string, string | undefined][] = [];
     let version = this.#resourceVersion;
     for (const frame of frames) {
       const { item } = frame;
       if (compareResourceVersions(item.resourceVersion, version) > 0) version = item.resourceVersion;
-      if (frame.type === 'DELETED') ops.push({ type: 'del', key: this.#objectKey(item) });
-      else if (frame.type !== 'BOOKMARK') ops.push(this.#putOp(item));
+      if (frame.type === 'BOOKMARK') continue;
+      const deleted = frame.type === 'DELETED';
+      versions.push([memberKey(item.namespace, item.name), deleted ? undefined : item.resourceVersion]);
+      ops.push(deleted ? { type: 'del', key: this.#objectKey(item) } : this.#putOp(item));
     }
-    ops.push(this.#recordOp(version));
-    const onlyBookmarks = ops.length === 1;
-    await this.#parts.store.write(ops, onlyBookmarks ? 'written' : this.#durability);
+    const checksum = this.#checksumAfter(versions);
+    const durability = ops.length === 0 ? 'written' : this.#durability;
+    await this.#parts.store.write([...ops, this.#recordOp(version, checksum)], durability);
+    this.#checksum = checksum;
     this.#queuedBytes -= bytes;
     for (const frame of frames) this.#applyWritten(frame);
   }
@@ -500,7 +519,18 @@ export class View {
     return { type: 'put', key, value: this.#parts.cipher.protect(this.key, key, record) };
   }
 
-  #recordOp(resourceVersion: string): StoreOp {
+  /** The view's checksum once these members have these versions; undefined stands for a deletion. */
+  #checksumAfter(versions: Iterable<readonly [string, string | undefined]>, fromNothing = false): number {
+    let sum = fromNothing ? 0 : this.#checksum;
+    for (const [key, version] of new Map(versions)) {
+      const before = fromNothing ? undefined : this.#members.get(key);
+      if (before !== undefined) sum -= memberChecksum(key, before.resourceVersion);
+      if (version !== undefined) sum += memberChecksum(key, version);
+    }
+    return sum >>> 0;
+  }
+
+  #recordOp(resourceVersion: string, checksum: number): StoreOp {
     if (this.#localChangeAt !== resourceVersion) this.#localChangeAt = undefined;
     const record: ViewRecord = {
       key: this.key,
@@ -508,6 +538,7 @@ export class View {
       resourceVersion,
       typeMeta: this.#typeMeta,
       listKind: this.#listKind,
+      checksum,
       ...(this.#localChangeAt === undefined ? {} : { localChangeAt: this.#localChangeAt }),
     };
     return { type: 'put', key: viewRecordKey(this.key), value: encodeViewRecord(record) };
@@ -525,4 +556,8 @@ export class View {
     this.#tail = result.catch(() => undefined);
     return result;
   }
+}
+
+function versionOf(item: Item): readonly [string, string] {
+  return [memberKey(item.namespace, item.name), item.resourceVersion];
 }
