@@ -1,0 +1,88 @@
+// Kubernetes JSON as the hub reads and writes it: by scanning, in the two shapes that the API server writes
+// (built-in kinds in Go's field order, custom resources with sorted keys).
+import { coalesce } from '../coalesce.ts';
+import { isBuiltIn, typeMetaOf } from '../type-meta.ts';
+import { initialEventsEndAnnotation } from '../watch-event-type.ts';
+import type { KubeObject, ListHead, TypeMeta, WatchEventType, Wire } from '../wire.ts';
+import { JsonListScanner } from './list-scanner.ts';
+import { asListItem, asObject, readItemMeta, readLabels, replaceResourceVersion } from './object-meta.ts';
+import { ObjectReader, parseJson } from './object-reader.ts';
+import { malformed } from './value-scanner.ts';
+import { JsonWatchScanner } from './watch-scanner.ts';
+
+const lineBreak: Buffer = Buffer.from('\n');
+const comma = Buffer.from(',');
+/** How a custom resource begins: unstructured objects are written with sorted keys. */
+const sortedStart = Buffer.from('{"apiVersion":');
+
+export const jsonWire: Wire = {
+  encoding: 'json',
+  contentType: 'application/json',
+  watchContentType: 'application/json',
+
+  listScanner: (limits) => new JsonListScanner(limits),
+  watchScanner: (limits) => new JsonWatchScanner(limits),
+
+  list,
+  object: (typeMeta, bytes) => Buffer.concat([...asObject(typeMeta, bytes), lineBreak]),
+  scanObject(body) {
+    new ObjectReader(body, 0, body.length).finish();
+    const { typeMeta, bytes } = asListItem(body, body.indexOf('{'), body.lastIndexOf('}') + 1);
+    const { namespace, name, uid, resourceVersion } = readItemMeta(bytes);
+    return { typeMeta, item: { namespace, name, uid, resourceVersion, bytes } };
+  },
+  frame: watchFrame,
+  bookmark(typeMeta, resourceVersion, initialEventsEnd) {
+    const annotations = initialEventsEnd ? { annotations: { [initialEventsEndAnnotation]: 'true' } } : {};
+    const object = { metadata: { resourceVersion, ...annotations } };
+    return watchFrame('BOOKMARK', typeMeta, Buffer.from(JSON.stringify(object)));
+  },
+  errorFrame: (status) => watchFrame('ERROR', typeMetaOf(status), Buffer.from(JSON.stringify(status))),
+  body: (object) => Buffer.from(`${JSON.stringify(object)}\n`),
+
+  labels: readLabels,
+  withResourceVersion: replaceResourceVersion,
+  decode(typeMeta, bytes) {
+    const object = parseJson(bytes.toString());
+    if (typeof object !== 'object' || object === null || Array.isArray(object)) throw malformed('no object');
+    return { apiVersion: typeMeta.apiVersion, kind: typeMeta.kind, ...object };
+  },
+  encode(typeMeta, object) {
+    const { apiVersion: _apiVersion, kind: _kind, ...bare } = object;
+    const { apiVersion, kind } = typeMeta;
+    const whole: KubeObject = isBuiltIn(typeMeta) ? bare : { apiVersion, kind, ...bare };
+    return Buffer.from(JSON.stringify(whole));
+  },
+};
+
+function list(head: ListHead, items: readonly Buffer[]): { contentLength: number; parts: Buffer[] } {
+  const sorted = items[0]?.subarray(0, sortedStart.length).equals(sortedStart) === true;
+  const kind = JSON.stringify(head.kind);
+  const apiVersion = JSON.stringify(head.apiVersion);
+  const { resourceVersion, remainingItemCount } = head;
+  const remaining = remainingItemCount === undefined ? {} : { remainingItemCount };
+  const metadata = JSON.stringify(
+    sorted
+      ? { continue: head.continue, ...remaining, resourceVersion }
+      : {
+          ...(resourceVersion === '' ? {} : { resourceVersion }),
+          ...(head.continue === '' ? {} : { continue: head.continue }),
+          ...remaining,
+        },
+  );
+  const start = sorted
+    ? `{"apiVersion":${apiVersion},`
+    : `{"kind":${kind},"apiVersion":${apiVersion},"metadata":${metadata},`;
+  const end = sorted ? `],"kind":${kind},"metadata":${metadata}}\n` : ']}\n';
+  const pieces: Buffer[] = [Buffer.from(`${start}"items":[`)];
+  for (const [index, item] of items.entries()) {
+    if (index > 0) pieces.push(comma);
+    pieces.push(item);
+  }
+  pieces.push(Buffer.from(end));
+  return coalesce(pieces);
+}
+
+function watchFrame(type: WatchEventType, typeMeta: TypeMeta, bytes: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), ...asObject(typeMeta, bytes), Buffer.from('}\n')]);
+}
