@@ -9,6 +9,8 @@ export type StatusReason =
   | 'NotFound'
   | 'AlreadyExists'
   | 'Conflict'
+  | 'Invalid'
+  | 'UnsupportedMediaType'
   | 'Gone'
   | 'Expired'
   | 'NotAcceptable'
@@ -31,6 +33,8 @@ const codes: Record<StatusReason, number> = {
   Gone: 410,
   Expired: 410,
   RequestEntityTooLarge: 413,
+  UnsupportedMediaType: 415,
+  Invalid: 422,
   TooManyRequests: 429,
   InternalError: 500,
   ServiceUnavailable: 503,

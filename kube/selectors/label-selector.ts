@@ -64,12 +64,14 @@ function requirement(tokens: string[], selector: string): LabelRequirement {
   const key = tokens.shift() ?? '';
   if (!keyPattern.test(key)) throw new SelectorError(selector, `'${key}' is no label key`);
   if (isNegated) return { key, operator: 'absent', values: [] };
-  switch (tokens[0]) {
+  const next: string = tokens[0] ?? '';
+  switch (next) {
     case '=':
     case '==':
     case '!=': {
       const operator = tokens.shift() === '!=' ? 'notin' : 'in';
-      const hasValue = tokens.length > 0 && tokens[0] !== ',';
+      const value = tokens.at(0);
+      const hasValue = value !== undefined && value !== ',';
       return { key, operator, values: [checkedValue(hasValue ? (tokens.shift() ?? '') : '', selector)] };
     }
     case 'in':

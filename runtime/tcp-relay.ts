@@ -1,0 +1,130 @@
+// A TCP relay on loopback that can fail the way links do: the demo and tests cut "the cloud" with it, whatever stands
+// behind it. TLS passes through untouched, so certificates are still those of the far end.
+import net from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+
+/**
+ * `refuse`: connections are reset and new ones refused, as when the far host is up and its server is not.
+ * `blackhole`: nothing gets through and nobody is told; what was under way goes on after `heal`, as TCP does.
+ */
+export type Fault = 'refuse' | 'blackhole';
+
+interface Pair {
+  readonly near: Socket;
+  readonly far: Socket;
+}
+
+export class TcpRelay {
+  readonly #target: { readonly host: string; readonly port: number };
+  readonly #server: Server;
+  readonly #pairs = new Set<Pair>();
+  /** Accepted during a black hole: dialled when it is over. */
+  readonly #waiting = new Set<Socket>();
+  #port: number;
+  #fault: Fault | undefined;
+
+  /** `port` 0 takes a free one; it is kept for the life of the relay, also while it refuses. */
+  constructor(target: { readonly host: string; readonly port: number }, { port }: { port: number }) {
+    this.#target = target;
+    this.#port = port;
+    // Half-closed connections stay half open: some protocols send their answer only then.
+    this.#server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (near) =>
+      this.#accept(near),
+    );
+  }
+
+  get fault(): Fault | undefined {
+    return this.#fault;
+  }
+
+  /** 0 until `listen` has resolved, if it was 0. */
+  get port(): number {
+    return this.#port;
+  }
+
+  get connections(): number {
+    return this.#pairs.size + this.#waiting.size;
+  }
+
+  /** Rejects when the port cannot be had. */
+  async listen(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(this.#port, '127.0.0.1', () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+    this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Takes effect before the promise resolves; one fault replaces the other. */
+  async cut(fault: Fault): Promise<void> {
+    if (this.#fault === fault) return;
+    if (this.#fault !== undefined) await this.heal();
+    this.#fault = fault;
+    if (fault === 'refuse') await this.#shut();
+    else for (const { near, far } of this.#pairs) void (near.pause(), far.pause());
+  }
+
+  async heal(): Promise<void> {
+    const fault = this.#fault;
+    this.#fault = undefined;
+    if (fault === 'refuse') await this.listen();
+    if (fault !== 'blackhole') return;
+    for (const { near, far } of this.#pairs) void (near.resume(), far.resume());
+    for (const near of this.#waiting) this.#dial(near);
+    this.#waiting.clear();
+  }
+
+  /** Ends every connection and frees the port. */
+  async close(): Promise<void> {
+    if (this.#server.listening) await this.#shut();
+  }
+
+  async #shut(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const near of this.#waiting) near.resetAndDestroy();
+    this.#waiting.clear();
+    for (const { near, far } of this.#pairs) void (near.resetAndDestroy(), far.resetAndDestroy());
+    await closed;
+  }
+
+  #accept(near: Socket): void {
+    if (this.#fault !== 'blackhole') {
+      this.#dial(near);
+      return;
+    }
+    this.#waiting.add(near);
+    // A paused socket that nobody reads still reports a reset; without a listener that would end the process.
+    near.on('error', () => undefined);
+    near.once('close', () => this.#waiting.delete(near));
+  }
+
+  #dial(near: Socket): void {
+    const far = net.connect({ ...this.#target, allowHalfOpen: true, noDelay: true });
+    const pair = { near, far };
+    this.#pairs.add(pair);
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      from.on('data', (chunk) => {
+        if (!to.write(chunk)) from.pause();
+      });
+      from.on('drain', () => {
+        if (this.#fault === undefined) to.resume();
+      });
+      from.on('end', () => to.end());
+      // The other side learns of it by 'close'; what was wrong is between the two ends.
+      from.on('error', () => undefined);
+      from.on('close', (hadError) => {
+        this.#pairs.delete(pair);
+        if (hadError) to.resetAndDestroy();
+        else to.destroySoon();
+      });
+    }
+    if (this.#fault === undefined) near.resume();
+    else far.pause();
+  }
+}
