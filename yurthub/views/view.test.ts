@@ -1,0 +1,264 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { systemClock } from '../../runtime/clock.ts';
+import { nullLog } from '../../runtime/log.ts';
+import { Metrics } from '../../runtime/metrics.ts';
+import { jsonWire as wire } from '../../kube/json/json-wire.ts';
+import { openStore, type OpenedStore } from '../store/level-store.ts';
+import type { ViewKey } from '../types.ts';
+import { Presenter } from './presenter.ts';
+import { decodeViewRecord, viewRecordKey } from './records.ts';
+import { View, type Watcher } from './view.ts';
+
+const key: ViewKey = {
+  group: '',
+  version: 'v1',
+  resource: 'configmaps',
+  namespace: 'shop',
+  labelSelector: '',
+  fieldSelector: '',
+  encoding: 'json',
+};
+const plainCipher = {
+  protect: (_of: unknown, _key: string, record: Buffer) => record,
+  reveal: (_of: unknown, _key: string, record: Buffer) => record,
+};
+const noOverlay = { lookup: () => undefined };
+const settings = { residentBytes: 1 << 20, firstListBytes: 1 << 20, logMaxCount: 100, logMaxBytes: 1 << 20 };
+
+const configMap = (name: string, resourceVersion: string, value = 'x', uid = `uid-${name}`): object => ({
+  metadata: { name, namespace: 'shop', uid, resourceVersion },
+  data: { value },
+});
+
+let folder: string;
+let store: OpenedStore;
+let shownAs: Map<string, string>;
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'holdfast-view-'));
+  store = await openFolder();
+  shownAs = new Map();
+});
+afterEach(async () => {
+  await store.close();
+  await rm(folder, { recursive: true });
+});
+
+function openFolder(): Promise<OpenedStore> {
+  const parts = { log: nullLog, metrics: new Metrics(), clock: systemClock };
+  return openStore(parts, { directory: path.join(folder, 'store'), maxBytes: 1 << 30 });
+}
+
+/** A view whose local changes come from `shownAs`: name → value to show. */
+function newView(overrides: Partial<typeof settings> = {}): View {
+  const filter = {
+    concerns: () => true,
+    apply: (_wire: unknown, _typeMeta: unknown, bytes: Buffer) => {
+      const object = JSON.parse(bytes.toString()) as { metadata: { name: string }; data: { value: string } };
+      const value = shownAs.get(object.metadata.name);
+      return value === undefined ? bytes : Buffer.from(JSON.stringify({ ...object, data: { value } }));
+    },
+  };
+  const presenter = new Presenter(noOverlay, [filter], () => undefined);
+  return new View(key, { store, cipher: plainCipher, presenter }, { ...settings, ...overrides });
+}
+
+async function list(view: View, resourceVersion: string, ...items: object[]): Promise<void> {
+  const load = view.beginList(wire);
+  const body = { kind: 'ConfigMapList', apiVersion: 'v1', metadata: { resourceVersion }, items };
+  const scanner = wire.listScanner({ maxItemBytes: 1 << 20 });
+  await load.add(scanner.push(Buffer.from(JSON.stringify(body))));
+  await view.finishList(load, scanner.end());
+}
+
+async function event(view: View, type: string, object: object): Promise<void> {
+  const text = `${JSON.stringify({ type, object: { kind: 'ConfigMap', apiVersion: 'v1', ...object } })}\n`;
+  await view.apply(wire.watchScanner({ maxFrameBytes: 1 << 20 }).push(Buffer.from(text)));
+}
+
+const bookmark = (resourceVersion: string): object => ({ metadata: { resourceVersion } });
+
+class Client implements Watcher {
+  readonly allowBookmarks: boolean;
+  readonly seen: string[] = [];
+  ended = false;
+
+  constructor(allowBookmarks = false) {
+    this.allowBookmarks = allowBookmarks;
+  }
+
+  deliver(frame: Buffer): void {
+    const { type, object } = JSON.parse(frame.toString()) as {
+      type: string;
+      object: { metadata: { name?: string; resourceVersion: string }; data?: { value: string } };
+    };
+    const { name = '-', resourceVersion } = object.metadata;
+    this.seen.push(`${type} ${name}@${resourceVersion}${object.data === undefined ? '' : ` ${object.data.value}`}`);
+  }
+
+  end(): void {
+    this.ended = true;
+  }
+}
+
+async function names(view: View): Promise<string[]> {
+  const { items } = await view.snapshot();
+  return items.map((item) => (JSON.parse(item.toString()) as { metadata: { name: string } }).metadata.name);
+}
+
+test('a snapshot has the objects in the order of the API server, at the version of the last event', async () => {
+  const view = newView();
+  await list(view, '10', configMap('b', '4'), configMap('a', '9'));
+  await event(view, 'ADDED', configMap('aa', '12'));
+  expect(await names(view)).toEqual(['a', 'aa', 'b']);
+  expect((await view.snapshot()).resourceVersion).toBe('12');
+});
+
+test('a watch from a version gets what came after it, then what comes', async () => {
+  const view = newView();
+  await list(view, '10');
+  await event(view, 'ADDED', configMap('a', '11', 'one'));
+  await event(view, 'MODIFIED', configMap('a', '12', 'two'));
+  const client = new Client();
+  expect(await view.watchFrom('11', client)).toBe(true);
+  await event(view, 'DELETED', configMap('a', '13', 'two'));
+  expect(client.seen).toEqual(['MODIFIED a@12 two', 'DELETED a@13 two']);
+});
+
+test('a version older than the view answers 410', async () => {
+  const view = newView();
+  await list(view, '10');
+  expect(await view.watchFrom('9', new Client())).toBe(false);
+});
+
+test('a client that is ahead of the view hears nothing that it has seen', async () => {
+  const view = newView();
+  await list(view, '10');
+  const client = new Client();
+  await view.watchFrom('12', client);
+  await event(view, 'ADDED', configMap('a', '12'));
+  await event(view, 'ADDED', configMap('b', '13'));
+  expect(client.seen).toEqual(['ADDED b@13 x']);
+});
+
+test('after a gap a client gets the difference in order and a bookmark, and did not have to list', async () => {
+  const view = newView();
+  await list(view, '10', configMap('kept', '1'), configMap('gone', '2'), configMap('changed', '3', 'old'));
+  const client = new Client(true);
+  await view.watchFrom('10', client);
+  await list(view, '50', configMap('kept', '1'), configMap('changed', '40', 'new'), configMap('new', '30'));
+  expect(client.seen).toEqual(['ADDED new@30 x', 'MODIFIED changed@40 new', 'DELETED gone@50 x', 'BOOKMARK -@50']);
+  expect(await view.watchFrom('35', new Client())).toBe(false);
+  const late = new Client();
+  expect(await view.watchFrom('10', late)).toBe(true);
+  expect(late.seen).toEqual(client.seen.slice(0, 3));
+});
+
+test('an object made anew under its name is told as a deletion and an addition', async () => {
+  const view = newView();
+  await list(view, '10', configMap('a', '5', 'old', 'uid-1'));
+  const client = new Client();
+  await view.watchFrom('10', client);
+  await list(view, '20', configMap('a', '15', 'new', 'uid-2'));
+  expect(client.seen).toEqual(['DELETED a@15 old', 'ADDED a@15 new']);
+});
+
+test('a cloud restored from a backup ends all watches, so that clients list again', async () => {
+  const view = newView();
+  await list(view, '100', configMap('a', '99'));
+  const client = new Client();
+  await view.watchFrom('100', client);
+  await list(view, '40', configMap('a', '30'));
+  expect(client.ended).toBe(true);
+  expect(await names(view)).toEqual(['a']);
+});
+
+test('a local change is told as MODIFIED, then a bookmark takes the client back to the version of the view', async () => {
+  const view = newView();
+  await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+  const client = new Client(true);
+  await view.watchFrom('10', client);
+  shownAs.set('a', 'local');
+  await view.localChange((member) => member === 'shop/a');
+  expect(client.seen).toEqual(['MODIFIED a@4 local', 'BOOKMARK -@10']);
+  const resumed = new Client();
+  await view.watchFrom('10', resumed);
+  expect(resumed.seen).toEqual(['MODIFIED a@4 local']);
+});
+
+test('bookmarks move the version on, and go only to those who asked', async () => {
+  const view = newView();
+  await list(view, '10');
+  const [with_, without] = [new Client(true), new Client(false)];
+  await view.watchFrom('10', with_);
+  await view.watchFrom('10', without);
+  await event(view, 'BOOKMARK', bookmark('77'));
+  expect(with_.seen).toEqual(['BOOKMARK -@77']);
+  expect(without.seen).toEqual([]);
+  expect(view.resourceVersion).toBe('77');
+});
+
+test('a watch-list ends its first part with the marked bookmark', async () => {
+  const view = newView();
+  await list(view, '10', configMap('a', '4'));
+  const frames: string[] = [];
+  await view.watchAll(
+    { allowBookmarks: true, deliver: (frame) => void frames.push(frame.toString()), end: () => undefined },
+    { endMark: true },
+  );
+  expect(frames).toHaveLength(2);
+  expect(JSON.parse(frames[1] ?? '')).toMatchObject({
+    type: 'BOOKMARK',
+    object: { metadata: { resourceVersion: '10', annotations: { 'k8s.io/initial-events-end': 'true' } } },
+  });
+});
+
+describe('after a restart', () => {
+  async function restored(): Promise<View> {
+    await store.close();
+    store = await openFolder();
+    const record = await store.get(viewRecordKey(key));
+    const view = newView();
+    await view.restore(decodeViewRecord(record ?? Buffer.from('{}')));
+    return view;
+  }
+
+  test('the view is what it was, and a watch goes on from its version', async () => {
+    const view = newView();
+    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    await event(view, 'DELETED', configMap('b', '11'));
+    const again = await restored();
+    expect(await names(again)).toEqual(['a']);
+    expect(again.resourceVersion).toBe('11');
+    expect(await again.watchFrom('11', new Client())).toBe(true);
+    expect(await again.watchFrom('10', new Client())).toBe(false);
+  });
+
+  test('local changes that the version does not tell are made good by replaying the view', async () => {
+    const view = newView();
+    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    shownAs.set('a', 'local');
+    await view.localChange((member) => member === 'shop/a');
+    shownAs.clear();
+    const client = new Client(true);
+    expect(await (await restored()).watchFrom('10', client)).toBe(true);
+    expect(client.seen).toEqual(['MODIFIED a@4 x', 'MODIFIED b@5 x', 'BOOKMARK -@10']);
+  });
+
+  test('a view that has lost objects in the store is refused, not served with holes', async () => {
+    const view = newView();
+    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    await store.deletePrefix(`object/`);
+    await expect(restored()).rejects.toThrow('missing');
+  });
+});
+
+test('a view too large for memory answers from the store, the same', async () => {
+  const small = newView({ residentBytes: 10, firstListBytes: 10 });
+  await list(small, '10', configMap('b', '4'), configMap('a', '5'));
+  await event(small, 'MODIFIED', configMap('a', '11', 'new'));
+  expect(await names(small)).toEqual(['a', 'b']);
+  expect((await small.stored('shop', 'a'))?.bytes.toString()).toContain('"new"');
+});
