@@ -39,3 +39,13 @@ export class SelectorError extends Error {
     this.name = 'SelectorError';
   }
 }
+
+/** A kubeconfig that cannot be used; the message names the field and the fix. */
+export class KubeconfigError extends Error {
+  readonly code = 'ERR_KUBECONFIG';
+
+  constructor(message: string) {
+    super(message);
+    this.name = 'KubeconfigError';
+  }
+}

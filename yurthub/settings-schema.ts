@@ -1,0 +1,98 @@
+// The settings of `holdfast node` as data: the reader, the flags and `--help` are made from this one table.
+
+export type SettingType =
+  'string' | 'file' | 'folder' | 'urls' | 'address' | 'addresses' | 'boolean' | 'bytes' | 'count' | readonly string[];
+
+export interface Setting {
+  readonly type: SettingType;
+  /** As a person would write it; undefined when the setting may be absent or comes from elsewhere (see `doc`). */
+  readonly default?: string | boolean | number | readonly string[];
+  readonly min?: number;
+  readonly max?: number;
+  readonly doc: string;
+}
+
+const MiB = 1024 * 1024;
+
+export const nodeSettingsSchema = {
+  kubeconfig: {
+    type: 'file',
+    doc: 'Kubeconfig that gives apiServers, certificateAuthorityFile, clientCertificateFile and clientKeyFile where they are not set; usually /etc/kubernetes/kubelet.conf.',
+  },
+  nodeName: { type: 'string', doc: 'Name of this node. Default: from the client certificate (system:node:NAME).' },
+  apiServers: { type: 'urls', doc: 'URLs of the API servers, https://HOST[:PORT] without a path.' },
+  certificateAuthorityFile: { type: 'file', doc: 'CA that signed the serving certificates of the API servers (PEM).' },
+  clientCertificateFile: { type: 'file', doc: "The kubelet's client certificate (PEM). Read again when it changes." },
+  clientKeyFile: { type: 'file', doc: 'Its private key (PEM). Read again when it changes.' },
+  clientCAFile: {
+    type: 'file',
+    doc: 'CA that signs client certificates of kubelets (PEM). Default: certificateAuthorityFile.',
+  },
+  listen: {
+    type: 'addresses',
+    default: ['127.0.0.1:10261', '169.254.2.1:10261'],
+    doc: 'Addresses of the hub (TLS) for the clients on this node.',
+  },
+  manageLinkLocal: {
+    type: 'boolean',
+    default: true,
+    doc: 'Put the link-local address of listen on the device lo, and take it off at the end.',
+  },
+  opsListen: {
+    type: 'address',
+    default: '127.0.0.1:10267',
+    doc: 'Address of /healthz, /readyz and /metrics (plain HTTP).',
+  },
+  dataDir: {
+    type: 'folder',
+    default: '/var/lib/holdfast',
+    doc: 'Folder of the store and the keys; survives a reboot.',
+  },
+  runDir: { type: 'folder', default: '/run/holdfast', doc: 'Folder of sockets and the heartbeat file.' },
+  logLevel: { type: ['error', 'warn', 'info', 'debug'], default: 'info', doc: 'Least severe level that is logged.' },
+  storeMaxBytes: {
+    type: 'bytes',
+    default: 1024 * MiB,
+    min: 16 * MiB,
+    max: 1024 * 1024 * MiB,
+    doc: 'Size of the store on disk beyond which nothing new is kept.',
+  },
+  storePendingMaxBytes: {
+    type: 'bytes',
+    default: 8 * MiB,
+    min: 64 * 1024,
+    max: 256 * MiB,
+    doc: 'Memory for writes that wait while the disk is full.',
+  },
+  eventSpoolMaxEvents: {
+    type: 'count',
+    default: 1_000,
+    min: 0,
+    max: 100_000,
+    doc: 'Events that are kept while the cloud is out of reach; the oldest are dropped beyond that.',
+  },
+  maxRequestBodyBytes: {
+    type: 'bytes',
+    default: 4 * MiB,
+    min: 64 * 1024,
+    max: 64 * MiB,
+    doc: 'Largest request body that the hub answers itself; larger ones can only be passed through.',
+  },
+  maxConnections: {
+    type: 'count',
+    default: 4_000,
+    min: 10,
+    max: 100_000,
+    doc: 'Connections of local clients at a time; further ones are closed at once.',
+  },
+} as const satisfies Record<string, Setting>;
+
+export type SettingName = keyof typeof nodeSettingsSchema;
+
+/** apiServers -> api-servers, clientCAFile -> client-ca-file. */
+export function flagName(setting: string): string {
+  return setting
+    .replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2')
+    .replaceAll(/([A-Z])([A-Z][a-z])/g, '$1-$2')
+    .toLowerCase();
+}
