@@ -1,0 +1,97 @@
+// Container images without a registry: one layer around the static busybox, as OCI archives that `ctr images import`
+// reads (OCI image layout 1.0). Layers are not compressed, so that unpacking costs nothing but the copy.
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { writeTar } from './tar.ts';
+import type { TarEntry } from './tar.ts';
+
+export interface ImageSpec {
+  name: string;
+  command: readonly string[];
+  /** Files beside busybox: path in the image and its content. */
+  files?: readonly { path: string; content: Buffer; mode?: number }[];
+}
+
+export const pauseImage = 'registry.k8s.io/pause:3.10';
+
+/** The images that every node has. `:latest` makes imagePullPolicy Always, `:1` IfNotPresent. */
+export const nodeImages: readonly ImageSpec[] = [
+  { name: pauseImage, command: ['/bin/sleep', '2147483647'] },
+  { name: 'holdfast.test/busybox:1', command: ['/bin/sh'] },
+  { name: 'holdfast.test/busybox:latest', command: ['/bin/sh'] },
+];
+
+const applets =
+  'sh ash sleep cat ls echo wget httpd nc ps date dd head tail seq hostname sha256sum env nslookup ip ping top stty tty ' +
+  'printf mkdir rm touch true false grep sed awk cut sort wc test expr id mount umount df stat chmod chown find xargs ' +
+  'tr tee timeout kill uname which vi cp mv ln basename dirname md5sum traceroute netstat route ifconfig';
+
+/** Writes the archive of one image into `folder` and returns its file. */
+export function writeImage(spec: ImageSpec, folder: string): string {
+  mkdirSync(folder, { recursive: true });
+  const layer = writeTar(layerEntries(spec));
+  const config = json({
+    architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
+    os: 'linux',
+    config: { Cmd: spec.command, Env: ['PATH=/bin:/usr/bin:/usr/local/bin'] },
+    rootfs: { type: 'layers', diff_ids: [digest(layer)] },
+  });
+  const manifest = json({
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    config: descriptor('application/vnd.oci.image.config.v1+json', config),
+    layers: [descriptor('application/vnd.oci.image.layer.v1.tar', layer)],
+  });
+  const annotations = { 'io.containerd.image.name': spec.name, 'org.opencontainers.image.ref.name': spec.name };
+  const index = json({
+    schemaVersion: 2,
+    manifests: [{ ...descriptor('application/vnd.oci.image.manifest.v1+json', manifest), annotations }],
+  });
+  const blob = (content: Buffer): TarEntry => ({ path: `blobs/sha256/${digest(content).slice(7)}`, content });
+  const file = path.join(folder, `${spec.name.replaceAll(/[/:]/g, '_')}.tar`);
+  const layout: TarEntry = { path: 'oci-layout', content: json({ imageLayoutVersion: '1.0.0' }) };
+  writeFileSync(
+    file,
+    writeTar([layout, { path: 'index.json', content: index }, ...[config, layer, manifest].map(blob)]),
+  );
+  return file;
+}
+
+function layerEntries(spec: ImageSpec): TarEntry[] {
+  const folders = [
+    'bin',
+    'usr',
+    'usr/bin',
+    'usr/local',
+    'usr/local/bin',
+    'etc',
+    'proc',
+    'sys',
+    'dev',
+    'var',
+    'root',
+    'home',
+  ];
+  return [
+    ...folders.map((folder): TarEntry => ({ path: folder, folder: true, mode: 0o755 })),
+    { path: 'tmp', folder: true, mode: 0o1777 },
+    { path: 'etc/passwd', content: Buffer.from('root:x:0:0:root:/root:/bin/sh\n') },
+    { path: 'etc/group', content: Buffer.from('root:x:0:\n') },
+    { path: 'bin/busybox', content: readFileSync('/bin/busybox'), mode: 0o755 },
+    ...applets.split(' ').map((applet): TarEntry => ({ path: `bin/${applet}`, linkTo: 'busybox' })),
+    ...(spec.files ?? []).map((file): TarEntry => ({ ...file, path: file.path.replace(/^\//, '') })),
+  ];
+}
+
+function descriptor(mediaType: string, content: Buffer): { mediaType: string; digest: string; size: number } {
+  return { mediaType, digest: digest(content), size: content.length };
+}
+
+function digest(content: Buffer): string {
+  return `sha256:${createHash('sha256').update(content).digest('hex')}`;
+}
+
+function json(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value));
+}
