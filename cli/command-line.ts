@@ -1,0 +1,95 @@
+// What `holdfast …` means: the table of subcommands, help, version, exit status. Gets its process from main.
+import { nearest } from '../runtime/nearest.ts';
+import { UsageError } from './errors.ts';
+import { flagHelp, parseFlags, type Flag } from './flags.ts';
+import { nodeFlags, runNodeCommand } from './node.ts';
+
+export interface CommandLineParts {
+  readonly version: string;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Aborts on the first SIGTERM or SIGINT. */
+  readonly signal: AbortSignal;
+}
+
+interface Command {
+  readonly summary: string;
+  readonly flags: readonly Flag[];
+  run(flags: Record<string, string | string[]>, signal: AbortSignal): Promise<number>;
+}
+
+const commands: Readonly<Record<string, Command>> = {
+  node: {
+    summary: 'Run the hub of this node: kubelet and others reach the API server through it, and live on without it.',
+    flags: nodeFlags,
+    run: async (flags, signal) => {
+      await runNodeCommand(flags, signal);
+      return 0;
+    },
+  },
+};
+
+/** Gives the exit status: 0 done, 1 failed, 2 not understood. */
+export async function runCommandLine(parts: CommandLineParts, argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  try {
+    if (name === undefined) {
+      parts.err(overview());
+      return 2;
+    }
+    if (name === '--version' || name === 'version') {
+      parts.out(`holdfast ${parts.version}`);
+      return 0;
+    }
+    if (name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) {
+      parts.out(overview());
+      return 0;
+    }
+    const wanted = name === 'help' ? rest[0]! : name;
+    const command = Object.hasOwn(commands, wanted) ? commands[wanted] : undefined;
+    if (command === undefined) {
+      const guess = nearest(wanted, [...Object.keys(commands), 'help', 'version']);
+      throw new UsageError(
+        `unknown command ${JSON.stringify(wanted)}${guess === undefined ? '' : `; did you mean ${guess}?`}`,
+      );
+    }
+    if (name === 'help' || rest.includes('--help') || rest.includes('-h')) {
+      parts.out(`${command.summary}\n\nUsage: holdfast ${wanted} [flags]\n\n${flagHelp(command.flags)}`);
+      return 0;
+    }
+    return await command.run(parseFlags(rest, command.flags), parts.signal);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      parts.err(
+        `holdfast: ${error.message}\nTry: holdfast ${name !== undefined && name in commands ? `${name} ` : ''}--help`,
+      );
+      return 2;
+    }
+    if (error instanceof Error && typeof (error as NodeJS.ErrnoException).code === 'string') {
+      const problems = (error as { problems?: readonly string[] }).problems ?? [error.message];
+      for (const problem of problems) parts.err(`holdfast ${name}: ${problem}`);
+      return 1;
+    }
+    parts.err(
+      `holdfast ${name}: unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    );
+    return 1;
+  }
+}
+
+function overview(): string {
+  const rows: [string, string][] = [
+    ...Object.entries(commands).map(([name, command]): [string, string] => [name, command.summary]),
+    ['help', 'Show this, or the help of one command: holdfast help node.'],
+    ['version', 'Show the version.'],
+  ];
+  return [
+    'Holdfast keeps Kubernetes nodes working where the network does not.',
+    '',
+    'Usage: holdfast COMMAND [flags]',
+    '',
+    ...rows.map(([name, summary]) => `  ${name.padEnd(9)}${summary}`),
+    '',
+    'holdfast COMMAND --help lists the flags of a command.',
+  ].join('\n');
+}

@@ -1,0 +1,67 @@
+// Flags as data: what a command accepts, its help text, and the reading of argv.
+import { nearest } from '../runtime/nearest.ts';
+import { UsageError } from './errors.ts';
+
+export interface Flag {
+  /** Key in the result. */
+  readonly key: string;
+  /** Without the dashes. */
+  readonly name: string;
+  /** What the value looks like in the help; undefined for a flag without value, or with an optional true/false. */
+  readonly value: string | undefined;
+  readonly repeatable: boolean;
+  readonly doc: string;
+}
+
+/** `--name value`, `--name=value`, `--switch`, `--no-switch`. Throws UsageError, with the nearest flag for an unknown one. */
+export function parseFlags(argv: readonly string[], flags: readonly Flag[]): Record<string, string | string[]> {
+  const byName = new Map(flags.map((flag) => [flag.name, flag]));
+  const values: Record<string, string | string[]> = {};
+  for (let i = 0; i < argv.length; i += 1) {
+    const argument = argv[i]!;
+    if (!argument.startsWith('--')) throw new UsageError(`unexpected argument ${JSON.stringify(argument)}`);
+    const equals = argument.indexOf('=');
+    const name = equals === -1 ? argument.slice(2) : argument.slice(2, equals);
+    const negated = name.startsWith('no-') && byName.get(name.slice(3))?.value === undefined;
+    const flag = byName.get(name) ?? (negated ? byName.get(name.slice(3)) : undefined);
+    if (flag === undefined) {
+      const guess = nearest(name, byName.keys());
+      throw new UsageError(`unknown flag --${name}${guess === undefined ? '' : `; did you mean --${guess}?`}`);
+    }
+    let value: string;
+    if (equals !== -1) value = argument.slice(equals + 1);
+    else if (flag.value === undefined) value = flag.name === name ? 'true' : 'false';
+    else {
+      const next = argv[(i += 1)];
+      if (next === undefined || next.startsWith('--')) throw new UsageError(`--${name} needs a value (${flag.value})`);
+      value = next;
+    }
+    const before = values[flag.key];
+    if (before === undefined) values[flag.key] = flag.repeatable ? [value] : value;
+    else if (Array.isArray(before)) before.push(value);
+    else throw new UsageError(`--${name} is given twice`);
+  }
+  return values;
+}
+
+/** One flag per entry: the name and its value, then the doc line, wrapped at 100 columns. */
+export function flagHelp(flags: readonly Flag[]): string {
+  return flags
+    .map((flag) => {
+      const head = `  --${flag.name}${flag.value === undefined ? '' : ` ${flag.value}`}`;
+      return `${head}\n${wrap(flag.doc, 90)
+        .map((line) => `      ${line}`)
+        .join('\n')}`;
+    })
+    .join('\n');
+}
+
+function wrap(text: string, columns: number): string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)!;
+    if (line !== '' && line.length + 1 + word.length > columns) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines;
+}
