@@ -2,6 +2,8 @@
 import http2 from 'node:http2';
 import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
+import { negotiate } from '../kube/accept.ts';
+import { protobufWire } from '../kube/protobuf/protobuf-wire.ts';
 import { failure } from '../kube/status.ts';
 import type { StatusError } from '../kube/status.ts';
 import { requestInfo } from '../kube/request-info.ts';
@@ -73,8 +75,8 @@ async function answer(
   const user = authenticator.identify(verifiedCertificate(request), request.headers.authorization);
   if (user === undefined) throw new ApiError('Unauthorized', 'Unauthorized');
   const info = parseTarget(request);
-  const accepted =
-    info.isResource || info.path.startsWith('/api') ? negotiate(request.headers.accept ?? '') : { asTable: false };
+  const isApi = info.isResource || info.path.startsWith('/api');
+  const accepted = isApi ? accepts(request.headers.accept) : { asTable: false };
   const body = await readBody(request);
   if (request.stream?.destroyed === true) return;
   const result = handle({
@@ -111,15 +113,10 @@ function parseTarget(request: Http2ServerRequest): ReturnType<typeof requestInfo
   }
 }
 
-/** The first media type in Accept that can be served. Throws 406 when there is none: protobuf, above all. */
-function negotiate(accept: string): Accepted {
-  for (const clause of accept === '' ? ['*/*'] : accept.split(',')) {
-    const [type = '', ...parameters] = clause.split(';').map((part) => part.trim().toLowerCase());
-    const as = parameters.find((parameter) => parameter.startsWith('as='))?.slice(3);
-    if (!['application/json', 'application/*', '*/*'].includes(type)) continue;
-    if (as === undefined) return { asTable: false };
-    if (as === 'table' && parameters.includes('v=v1')) return { asTable: true };
-  }
+/** Objects go out as JSON alone. Throws 406 when the client takes none: protobuf only, above all. */
+function accepts(accept: string | undefined): Accepted {
+  const { encoding, as, plainAcceptable } = negotiate(accept, ['json']);
+  if (encoding !== undefined && (as === 'Table' || plainAcceptable)) return { asTable: as === 'Table' };
   throw new ApiError('NotAcceptable', 'only the following media types are accepted: application/json');
 }
 
@@ -132,14 +129,22 @@ async function readBody(request: Http2ServerRequest): Promise<KubeObject> {
     chunks.push(chunk);
   }
   if (length === 0) return {};
-  const type = request.headers['content-type'] ?? 'application/json';
-  if (!type.includes('json'))
-    throw new ApiError('UnsupportedMediaType', `the body of the request was in an unknown format: ${type}`);
+  return decodeBody(request.headers['content-type'] ?? 'application/json', Buffer.concat(chunks));
+}
+
+/** kubectl writes built-in kinds as protobuf whatever it reads, so bodies come in both encodings. */
+function decodeBody(contentType: string, body: Buffer): KubeObject {
+  if (!contentType.includes('json') && !contentType.includes('protobuf'))
+    throw new ApiError('UnsupportedMediaType', `the body of the request was in an unknown format: ${contentType}`);
   try {
-    const value: unknown = JSON.parse(Buffer.concat(chunks).toString());
+    if (contentType.includes('protobuf')) {
+      const { typeMeta, item } = protobufWire.scanObject(body);
+      return { ...protobufWire.decode(typeMeta, item.bytes), ...typeMeta };
+    }
+    const value: unknown = JSON.parse(body.toString());
     if (isObject(value)) return value;
-  } catch {
-    // Refused below, like a body that is JSON and no object.
+  } catch (error) {
+    throw new ApiError('BadRequest', `the body cannot be read: ${(error as Error).message}`);
   }
   throw new ApiError('BadRequest', 'the body is not a JSON object');
 }

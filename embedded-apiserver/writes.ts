@@ -71,7 +71,7 @@ export class Writes {
   /** Throws 404, 409 Conflict, 415 for a patch type that is not known, 400 for a patch that does not fit. */
   patch(kind: ResourceKind, request: ResourceRequest, contentType: string, patch: KubeObject): KubeObject {
     const current = getObject(this.#store, kind, request.namespace, request.name);
-    return this.#replace(kind, request, current, applyPatch(kind, contentType, structuredClone(current), patch));
+    return this.#replace(kind, request, current, applyPatch(kind, contentType, current, patch));
   }
 
   /** The object that remains (with deletionTimestamp), or the one that is gone. Throws 404, 409 on preconditions. */
