@@ -1,0 +1,208 @@
+// Where answers go: to a local client, into one buffer, or into a stream that a reflector reads.
+import { Readable } from 'node:stream';
+import { gunzip } from 'node:zlib';
+import { BodyTooLargeError } from '../errors.ts';
+import type { ForwardOutcome, Headers, HubResponse, UpstreamReply } from '../types.ts';
+import { headerValue } from '../../runtime/headers.ts';
+import type { AnswerSink, Exchange, ExchangeFailure } from './exchange.ts';
+
+/** A sink whose answer may also break before its head, where another attempt can still be made. */
+export interface Answer<T> extends AnswerSink {
+  /** Settles with the answer; rejects with BrokenExchange when there was no head, else as the kind of answer says. */
+  readonly done: Promise<T>;
+  exchange: Exchange | undefined;
+}
+
+/** The exchange broke before its head. */
+export class BrokenExchange extends Error {
+  readonly failure: ExchangeFailure;
+
+  constructor(failure: ExchangeFailure) {
+    super(failure.error.message, { cause: failure.error });
+    this.name = 'BrokenExchange';
+    this.failure = failure;
+  }
+}
+
+/** Passes an answer to a local client as it arrives; `done` resolves also when it broke after the head. */
+export class ForwardAnswer implements Answer<ForwardOutcome> {
+  readonly done: Promise<ForwardOutcome>;
+  exchange: Exchange | undefined;
+  /** Lost after the head: the client has been told by an abort. */
+  broken = false;
+  readonly #response: HubResponse;
+  readonly #settings: { captureBytes: number; maxQueuedBytes: number };
+  readonly #settle: PromiseWithResolvers<ForwardOutcome>;
+  #statusCode = 0;
+  #headers: Headers = {};
+  #captured: Buffer[] | undefined;
+  #capturedBytes = 0;
+  #paused = false;
+
+  constructor(response: HubResponse, settings: { captureBytes: number; maxQueuedBytes: number }) {
+    this.#response = response;
+    this.#settings = settings;
+    this.#settle = Promise.withResolvers();
+    this.done = this.#settle.promise;
+    if (settings.captureBytes > 0) this.#captured = [];
+  }
+
+  interim(statusCode: number, headers: Headers): void {
+    this.#response.interim(statusCode, headers);
+  }
+
+  head(statusCode: number, headers: Headers): void {
+    this.#statusCode = statusCode;
+    this.#headers = headers;
+    this.#response.head(statusCode, headers);
+    this.#response.onDrain(() => {
+      if (!this.#paused) return;
+      this.#paused = false;
+      this.exchange?.resume();
+    });
+  }
+
+  data(chunk: Buffer): boolean {
+    this.#capture(chunk);
+    if (this.#response.write(chunk) || this.#response.queuedBytes <= this.#settings.maxQueuedBytes) return true;
+    this.#paused = true;
+    return false;
+  }
+
+  end(trailers: Headers | undefined): void {
+    if (trailers === undefined) this.#response.end();
+    else this.#response.end(undefined, trailers);
+    const body = this.#captured === undefined ? undefined : Buffer.concat(this.#captured);
+    const outcome = { statusCode: this.#statusCode, headers: this.#headers };
+    const encoding = headerValue(this.#headers, 'content-encoding') ?? 'identity';
+    if (body === undefined || (encoding !== 'identity' && encoding !== 'gzip'))
+      this.#settle.resolve({ ...outcome, captured: undefined });
+    else if (encoding === 'identity') this.#settle.resolve({ ...outcome, captured: body });
+    else
+      gunzip(body, { maxOutputLength: this.#settings.captureBytes }, (error, plain) =>
+        // Too large when decoded, or no gzip after all: then there is no copy, and the client has what came.
+        this.#settle.resolve({ ...outcome, captured: error === null ? plain : undefined }),
+      );
+  }
+
+  fail(failure: ExchangeFailure): void {
+    if (this.#statusCode === 0) {
+      this.#settle.reject(new BrokenExchange(failure));
+      return;
+    }
+    this.broken = true;
+    this.#response.abort();
+    this.#settle.resolve({ statusCode: this.#statusCode, headers: this.#headers, captured: undefined });
+  }
+
+  #capture(chunk: Buffer): void {
+    if (this.#captured === undefined) return;
+    this.#capturedBytes += chunk.length;
+    if (this.#capturedBytes > this.#settings.captureBytes) this.#captured = undefined;
+    else this.#captured.push(chunk);
+  }
+}
+
+/** One whole small answer. `done` rejects with BodyTooLargeError beyond `maxBodyBytes`, decoded. */
+export class WholeAnswer implements Answer<UpstreamReply> {
+  readonly done: Promise<UpstreamReply>;
+  exchange: Exchange | undefined;
+  readonly #maxBodyBytes: number;
+  readonly #settle: PromiseWithResolvers<UpstreamReply>;
+  #statusCode = 0;
+  #headers: Headers = {};
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(maxBodyBytes: number) {
+    this.#maxBodyBytes = maxBodyBytes;
+    this.#settle = Promise.withResolvers();
+    this.done = this.#settle.promise;
+  }
+
+  interim(): void {
+    // Nobody is told of it.
+  }
+
+  head(statusCode: number, headers: Headers): void {
+    this.#statusCode = statusCode;
+    this.#headers = headers;
+  }
+
+  data(chunk: Buffer): boolean {
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#maxBodyBytes) {
+      this.exchange?.abort();
+      this.#settle.reject(new BodyTooLargeError(this.#maxBodyBytes));
+      return false;
+    }
+    this.#chunks.push(chunk);
+    return true;
+  }
+
+  end(): void {
+    const body = Buffer.concat(this.#chunks);
+    const reply = { statusCode: this.#statusCode, headers: this.#headers };
+    if (headerValue(this.#headers, 'content-encoding') !== 'gzip') {
+      this.#settle.resolve({ ...reply, body });
+      return;
+    }
+    gunzip(body, { maxOutputLength: this.#maxBodyBytes }, (error, plain) => {
+      if (error === null) this.#settle.resolve({ ...reply, body: plain });
+      else if ('code' in error && error.code === 'ERR_BUFFER_TOO_LARGE')
+        this.#settle.reject(new BodyTooLargeError(this.#maxBodyBytes));
+      else this.#settle.reject(new BrokenExchange({ error, sent: true, reused: false }));
+    });
+  }
+
+  fail(failure: ExchangeFailure): void {
+    this.#settle.reject(new BrokenExchange(failure));
+  }
+}
+
+/** An answer whose body is read at the reader's pace; `done` settles at the head. */
+export class StreamedAnswer implements Answer<{ statusCode: number; headers: Headers; body: Readable }> {
+  readonly done: Promise<{ statusCode: number; headers: Headers; body: Readable }>;
+  exchange: Exchange | undefined;
+  readonly #settle: PromiseWithResolvers<{ statusCode: number; headers: Headers; body: Readable }>;
+  readonly #lost: (error: Error) => Error;
+  #body: Readable | undefined;
+
+  /** `lost` makes the error that the reader gets when the connection breaks. */
+  constructor(lost: (error: Error) => Error) {
+    this.#lost = lost;
+    this.#settle = Promise.withResolvers();
+    this.done = this.#settle.promise;
+  }
+
+  interim(): void {
+    // Nobody is told of it.
+  }
+
+  head(statusCode: number, headers: Headers): void {
+    this.#body = new Readable({
+      highWaterMark: 64 << 10,
+      read: () => this.exchange?.resume(),
+      destroy: (error, callback) => {
+        this.exchange?.abort();
+        callback(error);
+      },
+    });
+    // A reader that has left does not listen, and must not end the process.
+    this.#body.on('error', () => undefined);
+    this.#settle.resolve({ statusCode, headers, body: this.#body });
+  }
+
+  data(chunk: Buffer): boolean {
+    return this.#body?.push(chunk) ?? true;
+  }
+
+  end(): void {
+    this.#body?.push(null);
+  }
+
+  fail(failure: ExchangeFailure): void {
+    if (this.#body === undefined) this.#settle.reject(new BrokenExchange(failure));
+    else this.#body.destroy(this.#lost(failure.error));
+  }
+}

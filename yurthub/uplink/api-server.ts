@@ -1,0 +1,428 @@
+// Everything that leads to one API server: its connections in both lanes, and the state of the path.
+import type { Clock } from '../../runtime/clock.ts';
+import type { Log } from '../../runtime/log.ts';
+import type { Lane } from '../types.ts';
+import { abortable } from './abortable.ts';
+import { isGatewayCode, isStatusBody, maxStatusBytes } from './kubernetes-status.ts';
+import { lossReasonOf, type PathStatus } from './cloud-state.ts';
+import type { Credentials } from './credentials.ts';
+import { dialTls, type Dialled } from './dial.ts';
+import type { AnswerSink, Exchange, ExchangeFailure, Outgoing } from './exchange.ts';
+import { GatewayError } from './gateway-filter.ts';
+import type { UplinkMetrics } from './metrics.ts';
+import { PathMonitor, type MonitoredPath } from './path-monitor.ts';
+import { SessionPool } from './session-pool.ts';
+import type { UplinkSettings } from './settings.ts';
+import { streamExchange } from './stream-exchange.ts';
+import { StreamSession } from './stream-session.ts';
+import { UnaryPool } from './unary-pool.ts';
+
+export interface ApiServerParts {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly metrics: UplinkMetrics;
+  readonly random: () => number;
+  readonly credentials: Credentials;
+  readonly statusChanged: () => void;
+}
+
+type DialKind = 'unary' | 'session' | 'raw';
+
+export class ApiServer implements MonitoredPath {
+  readonly name: string;
+  readonly #parts: ApiServerParts;
+  readonly #settings: UplinkSettings;
+  readonly #target: { host: string; port: number };
+  readonly #origin: string;
+  readonly #unary: Record<Lane, UnaryPool>;
+  readonly #sessions: Record<Lane, SessionPool>;
+  readonly #monitor: PathMonitor;
+  /** Requests without a head yet, oldest first. */
+  readonly #unanswered = new Set<Attempt>();
+  readonly #stop = new AbortController();
+  #confirming: Promise<boolean> | undefined;
+
+  constructor(parts: ApiServerParts, settings: UplinkSettings, url: string) {
+    const { protocol, hostname, host, port, origin } = new URL(url);
+    if (protocol !== 'https:') throw new TypeError(`${url} is not an https URL`);
+    this.name = host;
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#target = { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? 443 : Number(port) };
+    this.#origin = origin;
+    const unary = (lane: Lane): UnaryPool =>
+      new UnaryPool(
+        { origin, dial: () => this.#dial(lane, 'unary', this.#stop.signal) },
+        { maxConnections: settings.maxUnaryConnections, idleMs: settings.unaryIdleMs },
+      );
+    this.#unary = { node: unary('node'), bearer: unary('bearer') };
+    const sessions = (lane: Lane): SessionPool => new SessionPool(() => this.#openSession(lane));
+    this.#sessions = { node: sessions('node'), bearer: sessions('bearer') };
+    this.#monitor = new PathMonitor(parts, settings, this);
+  }
+
+  get status(): PathStatus {
+    return this.#monitor.status;
+  }
+
+  start(): void {
+    this.#monitor.start();
+  }
+
+  async stop(): Promise<void> {
+    const reason = new Error('the uplink stops');
+    this.#stop.abort(reason);
+    for (const attempt of this.#unanswered) attempt.giveUp(reason);
+    for (const pool of Object.values(this.#unary)) pool.destroy(reason);
+    for (const pool of Object.values(this.#sessions)) pool.destroy();
+    await this.#monitor.stop();
+  }
+
+  /** New connections use the new credentials; what is under way ends on the old ones. */
+  retireNodeLane(): void {
+    this.#unary.node.retire();
+    this.#sessions.node.drain();
+  }
+
+  /** Starts one exchange. `fresh`: on a connection that was not idle before. The sink is called later, never now. */
+  send(request: Outgoing, transport: 'unary' | 'stream', sink: AnswerSink, fresh: boolean): Exchange {
+    const attempt = new Attempt(sink, this.#parts.clock.monotonicMs(), (ended) => this.#unanswered.delete(ended));
+    this.#unanswered.add(attempt);
+    this.#monitor.requestStarted();
+    if (transport === 'unary') this.#sendUnary(request, attempt, fresh);
+    else this.#sendStream(request, attempt);
+    return attempt;
+  }
+
+  /** A raw TLS connection for an upgrade: HTTP/1.1, nothing sent yet. Rejects as soon as the path is known to be lost. */
+  async dialRaw(lane: Lane, signal: AbortSignal): Promise<Dialled> {
+    const controller = new AbortController();
+    const onAbort = (): void => controller.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    const attempt = new Attempt(
+      { ...ignoring, fail: ({ error }) => controller.abort(error) },
+      this.#parts.clock.monotonicMs(),
+      (ended) => this.#unanswered.delete(ended),
+    );
+    this.#unanswered.add(attempt);
+    this.#monitor.requestStarted();
+    try {
+      return await this.#dial(lane, 'raw', controller.signal);
+    } finally {
+      attempt.abort();
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** A request broke: what that says of the path is found out at once. */
+  suspectLoss(): void {
+    this.#monitor.check();
+  }
+
+  /** After a 502, 503 or 504 without a Status: whether the API server itself cannot be asked. Callers share one question. */
+  confirmLoss(): Promise<boolean> {
+    this.#confirming ??= this.#confirmLoss().finally(() => void (this.#confirming = undefined));
+    return this.#confirming;
+  }
+
+  async #confirmLoss(): Promise<boolean> {
+    const question = this.#readyz(() => this.#sessions.node.request(this.#readyzHeaders, this.#stop.signal));
+    // Answers nothing: as lost as one that answers 503, and the client has waited long enough.
+    const controller = new AbortController();
+    const timer = this.#parts.clock.after(this.#settings.dialTimeoutMs, () =>
+      controller.abort(new Error(`${this.name} does not answer /readyz`)),
+    );
+    try {
+      await abortable(question, controller.signal);
+      return false;
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#monitor.happened({ kind: 'gateway' }, error);
+      return true;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  // What the monitor asks for
+
+  openSessions(): StreamSession[] {
+    return Object.values(this.#sessions)
+      .flatMap((pool) => [...pool.sessions])
+      .filter((session) => session.open);
+  }
+
+  openSession(): Promise<StreamSession> {
+    return this.#sessions.node.open();
+  }
+
+  async probe(signal: AbortSignal): Promise<StreamSession> {
+    const session = await this.#startSession('node', signal, (options) => dialTls(this.#target, options));
+    try {
+      const onAbort = (): void => session.destroy();
+      signal.addEventListener('abort', onAbort, { once: true });
+      const timer = this.#parts.clock.after(this.#settings.dialTimeoutMs, onAbort);
+      try {
+        signal.throwIfAborted();
+        await this.#readyz(() => Promise.resolve(session.request(this.#readyzHeaders)));
+      } finally {
+        timer.cancel();
+        signal.removeEventListener('abort', onAbort);
+      }
+    } catch (error) {
+      session.destroy();
+      throw error;
+    }
+    return session;
+  }
+
+  adopt(session: StreamSession): void {
+    this.#watch(session);
+    this.#sessions.node.adopt(session);
+  }
+
+  bytesRead(): Map<object, number> {
+    const connections = [...this.#unary.node.connections, ...this.#unary.bearer.connections, ...this.openSessions()];
+    return new Map(connections.map((connection) => [connection, connection.bytesRead]));
+  }
+
+  oldestUnansweredMs(): number | undefined {
+    for (const attempt of this.#unanswered) return attempt.startedMs;
+    return undefined;
+  }
+
+  rejectPending(): void {
+    for (const attempt of this.#unanswered) attempt.giveUp(new Error(`${this.name} is silent`));
+  }
+
+  rejectWaiting(): void {
+    for (const attempt of this.#unanswered)
+      if (!attempt.sent) attempt.giveUp(new Error(`${this.name} cannot be reached`));
+  }
+
+  dropSilent(since: Map<object, number>): void {
+    const pools = [...Object.values(this.#unary).map((pool) => pool.connections), this.openSessions()];
+    for (const connection of pools.flatMap((pool) => [...pool]))
+      if (since.get(connection) === connection.bytesRead) connection.destroy();
+  }
+
+  statusChanged(): void {
+    this.#parts.statusChanged();
+  }
+
+  // Connections
+
+  async #dial(lane: Lane, kind: DialKind, signal: AbortSignal): Promise<Dialled> {
+    const { metrics, credentials, clock } = this.#parts;
+    try {
+      const dialled = await dialTls(this.#target, {
+        secureContext: credentials.context(lane),
+        alpn: kind === 'session' ? 'h2' : 'http/1.1',
+        timeoutMs: this.#settings.dialTimeoutMs,
+        clock,
+        signal,
+      });
+      metrics.connects.inc({ kind, outcome: 'connected' });
+      this.#monitor.measured(dialled.roundTripMs);
+      return dialled;
+    } catch (error) {
+      if (!signal.aborted) this.#dialFailed(kind, error);
+      throw error;
+    }
+  }
+
+  #dialFailed(kind: DialKind, error: unknown): void {
+    this.#parts.metrics.connects.inc({ kind, outcome: 'failed' });
+    this.#monitor.happened({ kind: 'dialFailed', reason: lossReasonOf(error) }, error);
+  }
+
+  async #openSession(lane: Lane): Promise<StreamSession> {
+    try {
+      const session = await this.#startSession(lane, this.#stop.signal, (options) => dialTls(this.#target, options));
+      this.#parts.metrics.connects.inc({ kind: 'session', outcome: 'connected' });
+      this.#watch(session);
+      return session;
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#dialFailed('session', error);
+      throw error;
+    }
+  }
+
+  async #startSession(
+    lane: Lane,
+    signal: AbortSignal,
+    dial: (options: Parameters<typeof dialTls>[1]) => Promise<Dialled>,
+  ): Promise<StreamSession> {
+    const { credentials, clock } = this.#parts;
+    const { maxStreamsPerSession, streamWindowBytes, sessionWindowBytes, dialTimeoutMs } = this.#settings;
+    const { socket, roundTripMs } = await dial({
+      secureContext: credentials.context(lane),
+      alpn: 'h2',
+      timeoutMs: dialTimeoutMs,
+      clock,
+      signal,
+    });
+    this.#monitor.measured(roundTripMs);
+    const timer = clock.after(dialTimeoutMs, () => socket.destroy());
+    try {
+      return await StreamSession.start(
+        this.#origin,
+        socket,
+        { maxStreams: maxStreamsPerSession, streamWindowBytes, sessionWindowBytes },
+        signal,
+      );
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** A session that ends unasked says something of the path: it is checked at once. */
+  #watch(session: StreamSession): void {
+    session.onClose(() => {
+      if (!this.#stop.signal.aborted) this.#monitor.check();
+    });
+  }
+
+  get #readyzHeaders(): Record<string, string> {
+    return { ':method': 'GET', ':path': '/readyz', ':scheme': 'https', ':authority': this.name };
+  }
+
+  /** Resolves when an API server has answered, with whatever status; rejects with GatewayError when something else has. */
+  async #readyz(open: () => Promise<ReturnType<StreamSession['request']>>): Promise<void> {
+    const stream = await open();
+    await new Promise<void>((resolve, reject) => {
+      let statusCode = 0;
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      streamExchange(stream, {
+        ...ignoring,
+        head: (code) => void (statusCode = code),
+        data: (chunk) => {
+          bytes += chunk.length;
+          if (bytes <= maxStatusBytes) chunks.push(chunk);
+          return true;
+        },
+        end: () => {
+          if (!isGatewayCode(statusCode) || isStatusBody(Buffer.concat(chunks), undefined)) resolve();
+          else reject(new GatewayError(statusCode));
+        },
+        fail: ({ error }) => reject(error),
+      });
+    });
+  }
+
+  // Exchanges
+
+  #sendUnary(request: Outgoing, attempt: Attempt, fresh: boolean): void {
+    const pool = this.#unary[request.lane];
+    pool.acquire(attempt.signal, fresh).then(
+      (connection) => {
+        if (attempt.over) pool.release(connection);
+        else attempt.carriedBy(connection.send(request, attempt.sink, () => pool.release(connection)));
+      },
+      (error: Error) => attempt.sink.fail({ error, sent: false, reused: false }),
+    );
+  }
+
+  #sendStream(request: Outgoing, attempt: Attempt): void {
+    const headers = {
+      ...request.headers,
+      ':method': request.method,
+      ':path': request.target,
+      ':scheme': 'https',
+      ':authority': this.name,
+    };
+    abortable(this.#sessions[request.lane].request(headers, attempt.signal), this.#stop.signal).then(
+      (stream) => {
+        const exchange = streamExchange(stream, attempt.sink);
+        if (attempt.over) exchange.abort();
+        else attempt.carriedBy(exchange);
+      },
+      (error: Error) => attempt.sink.fail({ error, sent: false, reused: false }),
+    );
+  }
+}
+
+const ignoring: AnswerSink = {
+  interim: () => undefined,
+  head: () => undefined,
+  data: () => true,
+  end: () => undefined,
+  fail: () => undefined,
+};
+
+/** One exchange from before it has a connection; makes sure that its sink hears of one end only. */
+class Attempt implements Exchange {
+  readonly startedMs: number;
+  readonly sink: AnswerSink;
+  readonly #target: AnswerSink;
+  readonly #controller = new AbortController();
+  readonly #answered: (attempt: Attempt) => void;
+  #exchange: Exchange | undefined;
+  #over = false;
+
+  /** `answered` is called when the attempt has its head, or is over without one. */
+  constructor(sink: AnswerSink, startedMs: number, answered: (attempt: Attempt) => void) {
+    this.startedMs = startedMs;
+    this.#target = sink;
+    this.#answered = answered;
+    this.sink = {
+      interim: (statusCode, headers) => {
+        if (!this.#over) sink.interim(statusCode, headers);
+      },
+      head: (statusCode, headers) => {
+        answered(this);
+        if (!this.#over) sink.head(statusCode, headers);
+      },
+      data: (chunk) => this.#over || sink.data(chunk),
+      end: (trailers) => {
+        if (this.#finish()) sink.end(trailers);
+      },
+      fail: (failure) => this.#fail(failure),
+    };
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Aborts when the attempt is over before it has a connection. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get sent(): boolean {
+    return this.#exchange !== undefined;
+  }
+
+  carriedBy(exchange: Exchange): void {
+    this.#exchange = exchange;
+  }
+
+  giveUp(error: Error): void {
+    const { sent } = this;
+    this.#exchange?.abort();
+    this.#fail({ error, sent, reused: false });
+  }
+
+  abort(): void {
+    if (!this.#finish()) return;
+    this.#exchange?.abort();
+  }
+
+  resume(): void {
+    this.#exchange?.resume();
+  }
+
+  #fail(failure: ExchangeFailure): void {
+    if (this.#finish()) this.#target.fail(failure);
+  }
+
+  #finish(): boolean {
+    if (this.#over) return false;
+    this.#over = true;
+    this.#answered(this);
+    this.#controller.abort(new Error('the request is over'));
+    return true;
+  }
+}

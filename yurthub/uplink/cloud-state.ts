@@ -1,0 +1,117 @@
+// When an API server counts as reachable, as a table: what is known of its path, what happens, what to do about it.
+// Nothing here knows sockets or clocks (design.md "Uplinks").
+
+export const lossReasons = [
+  'refused',
+  'reset',
+  'timeout',
+  'unroutable',
+  'dns',
+  'certificate_time',
+  'tls',
+  'protocol',
+  'gateway',
+  'silent',
+  'other',
+] as const;
+export type LossReason = (typeof lossReasons)[number];
+
+/** suspect: silent, and its connections are kept in case they come back alive. lost: known not to answer. */
+export type PathStatus = 'reachable' | 'suspect' | 'lost';
+
+export type PathEvent =
+  /** A ping or anything else on a connection that stood before was answered. */
+  | { readonly kind: 'answered' }
+  /** A probe on a new connection was answered by an API server. */
+  | { readonly kind: 'replaced' }
+  /** A new connection could not be made. */
+  | { readonly kind: 'dialFailed'; readonly reason: LossReason }
+  /** 502, 503 or 504 from something that is no API server. */
+  | { readonly kind: 'gateway' }
+  /** A ping is overdue and nothing else arrived either. */
+  | { readonly kind: 'silent' };
+
+/**
+ * rejectPending: requests without an answer get CloudUnreachableError, those not sent yet included. rejectWaiting: only
+ * those not sent yet. dropSilent: connections on which nothing arrived since the path became suspect are destroyed.
+ */
+export type PathAction = 'startProbing' | 'stopProbing' | 'rejectPending' | 'rejectWaiting' | 'dropSilent';
+
+export interface PathDecision {
+  readonly status: PathStatus;
+  /** Set when this event made a reachable path unreachable. */
+  readonly lossReason: LossReason | undefined;
+  readonly actions: readonly PathAction[];
+}
+
+export function decidePath(status: PathStatus, event: PathEvent): PathDecision {
+  const stay: PathDecision = { status, lossReason: undefined, actions: [] };
+  switch (event.kind) {
+    case 'answered':
+      // A lost path stays lost: the answer may come from a load balancer, or from a server that no longer accepts.
+      return status === 'suspect' ? { ...stay, status: 'reachable', actions: ['stopProbing'] } : stay;
+    case 'replaced':
+      return status === 'reachable' ? stay : { ...stay, status: 'reachable', actions: ['stopProbing', 'dropSilent'] };
+    case 'dialFailed':
+      if (status === 'lost') return stay;
+      if (status === 'suspect') return { ...stay, status: 'lost' };
+      return { status: 'lost', lossReason: event.reason, actions: ['rejectWaiting', 'startProbing'] };
+    case 'gateway':
+      if (status === 'lost') return stay;
+      if (status === 'suspect') return { ...stay, status: 'lost' };
+      return { status: 'lost', lossReason: 'gateway', actions: ['rejectWaiting', 'startProbing'] };
+    case 'silent':
+      if (status !== 'reachable') return { ...stay, actions: ['rejectPending'] };
+      return { status: 'suspect', lossReason: 'silent', actions: ['rejectPending', 'startProbing'] };
+  }
+}
+
+/** How long a ping may take: two round trips on a slow link, `floorMs` on a fast one. */
+export function pingDeadlineMs(roundTripMs: number, floorMs: number): number {
+  return Math.max(floorMs, 2 * roundTripMs);
+}
+
+/** When the next probe starts; `random` in [0, 1). Jitter, so that a site that returns does not call in step. */
+export function probeDelayMs(random: number, minMs: number, maxMs: number): number {
+  return minMs + random * (maxMs - minMs);
+}
+
+/** Which API server to use: the present one while it is reachable, else the first reachable one, else none. */
+export function chooseServer(statuses: readonly PathStatus[], present: number): number | undefined {
+  if (statuses[present] === 'reachable') return present;
+  const first = statuses.indexOf('reachable');
+  return first < 0 ? undefined : first;
+}
+
+const byCode: Readonly<Record<string, LossReason>> = {
+  ECONNREFUSED: 'refused',
+  ECONNRESET: 'reset',
+  EPIPE: 'reset',
+  ETIMEDOUT: 'timeout',
+  ERR_DIAL_TIMEOUT: 'timeout',
+  EHOSTUNREACH: 'unroutable',
+  ENETUNREACH: 'unroutable',
+  EHOSTDOWN: 'unroutable',
+  ENETDOWN: 'unroutable',
+  EADDRNOTAVAIL: 'unroutable',
+  ENOTFOUND: 'dns',
+  EAI_AGAIN: 'dns',
+  EAI_FAIL: 'dns',
+  ENODATA: 'dns',
+  CERT_NOT_YET_VALID: 'certificate_time',
+  CERT_HAS_EXPIRED: 'certificate_time',
+  ERR_NO_H2: 'protocol',
+};
+
+/** The reason in a connection error of Node.js, by its code. */
+export function lossReasonOf(error: unknown): LossReason {
+  if (!(error instanceof Error)) return 'other';
+  // Happy eyeballs: all addresses failed, each with its own error; the first one speaks.
+  if (error instanceof AggregateError && error.errors.length > 0) return lossReasonOf(error.errors[0]);
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const known = byCode[code];
+  if (known !== undefined) return known;
+  if (/^(ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|EPROTO)/.test(code))
+    return 'tls';
+  return code.startsWith('ERR_HTTP2') ? 'protocol' : 'other';
+}

@@ -1,0 +1,81 @@
+// One TLS connection to an API server, from nothing: the only place of the uplink that opens sockets.
+import tls from 'node:tls';
+import net from 'node:net';
+import type { Clock } from '../../runtime/clock.ts';
+
+export interface DialTarget {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Dialled {
+  readonly socket: tls.TLSSocket;
+  /** Duration of the TCP handshake: the first measure of the round trip. */
+  readonly roundTripMs: number;
+}
+
+/** An attempt that took longer than it may. */
+export class DialTimeoutError extends Error {
+  readonly code = 'ERR_DIAL_TIMEOUT';
+
+  constructor(target: DialTarget, timeoutMs: number) {
+    super(`no TLS connection to ${target.host}:${target.port} within ${timeoutMs} ms`);
+    this.name = 'DialTimeoutError';
+  }
+}
+
+/** Rejects with the socket's error, DialTimeoutError, or the signal's reason; then no socket is left behind. */
+export function dialTls(
+  target: DialTarget,
+  options: {
+    secureContext: tls.SecureContext;
+    alpn: 'h2' | 'http/1.1';
+    timeoutMs: number;
+    clock: Clock;
+    signal: AbortSignal;
+  },
+): Promise<Dialled> {
+  const { clock, signal, timeoutMs } = options;
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason as Error);
+      return;
+    }
+    const startedMs = clock.monotonicMs();
+    let roundTripMs = 0;
+    const socket = tls.connect({
+      host: target.host,
+      port: target.port,
+      // An address must not be sent as a server name (RFC 6066); it is verified all the same.
+      ...(net.isIP(target.host) === 0 ? { servername: target.host } : {}),
+      secureContext: options.secureContext,
+      ALPNProtocols: [options.alpn],
+    });
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 15_000);
+    const settle = (): void => {
+      timer.cancel();
+      signal.removeEventListener('abort', onAbort);
+      socket.off('secureConnect', onSecure);
+      socket.off('close', onClose);
+    };
+    const fail = (error: Error): void => {
+      settle();
+      socket.destroy();
+      reject(error);
+    };
+    const onSecure = (): void => {
+      settle();
+      resolve({ socket, roundTripMs });
+    };
+    const onAbort = (): void => fail(signal.reason as Error);
+    const onClose = (): void => fail(Object.assign(new Error('closed while connecting'), { code: 'ECONNRESET' }));
+    const timer = clock.after(timeoutMs, () => fail(new DialTimeoutError(target, timeoutMs)));
+    socket.once('connect', () => void (roundTripMs = clock.monotonicMs() - startedMs));
+    socket.once('secureConnect', onSecure);
+    socket.once('close', onClose);
+    // Stays for the life of the socket: an error between two owners must not end the process. Owners see 'close'.
+    socket.on('error', fail);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+}

@@ -1,0 +1,35 @@
+// One request and its answer, the same over HTTP/1.1 and HTTP/2: what the two transports give and take.
+import type { Headers, Lane } from '../types.ts';
+
+/** A request as it goes out: headers already stripped of what belongs to one connection. */
+export interface Outgoing {
+  readonly method: string;
+  readonly target: string;
+  readonly headers: Readonly<Record<string, string | string[]>>;
+  readonly body: Buffer | AsyncIterable<Buffer> | undefined;
+  readonly lane: Lane;
+}
+
+/** Receives one answer. After `end`, `fail` or an abort nothing more is called. */
+export interface AnswerSink {
+  interim(statusCode: number, headers: Headers): void;
+  head(statusCode: number, headers: Headers): void;
+  /** False stops the flow until `resume`. */
+  data(chunk: Buffer): boolean;
+  end(trailers: Headers | undefined): void;
+  fail(failure: ExchangeFailure): void;
+}
+
+/** How an exchange broke. `sent`: the request may have reached the API server. */
+export interface ExchangeFailure {
+  readonly error: Error;
+  readonly sent: boolean;
+  /** The connection had carried requests before: it may have been stale, and a GET may be tried on another. */
+  readonly reused: boolean;
+}
+
+export interface Exchange {
+  /** Gives the exchange up: upstream sees it at once, the sink hears nothing more. */
+  abort(): void;
+  resume(): void;
+}

@@ -1,0 +1,106 @@
+// Holds back a 502, 503 or 504 until it is known whose it is. One with a Kubernetes Status is the API server's answer.
+// One without is either a load balancer's, and the cloud is lost, or the answer of something behind the API server (an
+// aggregated API, a proxied pod): asking the API server about itself tells which.
+import type { Headers } from '../types.ts';
+import type { AnswerSink, ExchangeFailure } from './exchange.ts';
+import { isGatewayCode, isStatusBody, maxStatusBytes } from './kubernetes-status.ts';
+import { headerValue } from '../../runtime/headers.ts';
+
+export class GatewayError extends Error {
+  readonly code = 'ERR_GATEWAY';
+
+  constructor(statusCode: number) {
+    super(`${statusCode} without a Kubernetes Status`);
+    this.name = 'GatewayError';
+  }
+}
+
+export interface GatewayFilterParts {
+  readonly sink: AnswerSink;
+  /** Whether the API server itself does not answer. Never rejects. */
+  readonly confirmLoss: () => Promise<boolean>;
+  readonly abort: () => void;
+  readonly resume: () => void;
+}
+
+/** `method` HEAD: no body can come, so nothing is held. */
+export class GatewayFilter implements AnswerSink {
+  readonly #parts: GatewayFilterParts;
+  readonly #method: string;
+  #held: { statusCode: number; headers: Headers; chunks: Buffer[]; bytes: number; asked: boolean } | undefined;
+  #ended: { trailers: Headers | undefined } | undefined;
+
+  constructor(parts: GatewayFilterParts, method: string) {
+    this.#parts = parts;
+    this.#method = method;
+  }
+
+  interim(statusCode: number, headers: Headers): void {
+    this.#parts.sink.interim(statusCode, headers);
+  }
+
+  head(statusCode: number, headers: Headers): void {
+    if (isGatewayCode(statusCode) && this.#method !== 'HEAD')
+      this.#held = { statusCode, headers, chunks: [], bytes: 0, asked: false };
+    else this.#parts.sink.head(statusCode, headers);
+  }
+
+  data(chunk: Buffer): boolean {
+    const held = this.#held;
+    if (held === undefined) return this.#parts.sink.data(chunk);
+    held.chunks.push(chunk);
+    held.bytes += chunk.length;
+    if (held.bytes <= maxStatusBytes) return true;
+    this.#ask();
+    return false;
+  }
+
+  end(trailers: Headers | undefined): void {
+    const held = this.#held;
+    if (held === undefined) {
+      this.#parts.sink.end(trailers);
+      return;
+    }
+    this.#ended = { trailers };
+    const encoding = headerValue(held.headers, 'content-encoding');
+    if (!held.asked && isStatusBody(Buffer.concat(held.chunks), encoding)) this.#release();
+    else this.#ask();
+  }
+
+  fail(failure: ExchangeFailure): void {
+    this.#held = undefined;
+    this.#parts.sink.fail(failure);
+  }
+
+  /** The client has left: what is held goes nowhere. */
+  abandon(): void {
+    this.#held = undefined;
+  }
+
+  #ask(): void {
+    const held = this.#held;
+    if (held === undefined || held.asked) return;
+    held.asked = true;
+    void this.#parts.confirmLoss().then((lost) => {
+      if (this.#held === undefined) return;
+      if (!lost) {
+        this.#release();
+        return;
+      }
+      this.#held = undefined;
+      this.#parts.abort();
+      this.#parts.sink.fail({ error: new GatewayError(held.statusCode), sent: true, reused: false });
+    });
+  }
+
+  #release(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    this.#parts.sink.head(held.statusCode, held.headers);
+    let flowing = true;
+    for (const chunk of held.chunks) flowing = this.#parts.sink.data(chunk);
+    if (this.#ended !== undefined) this.#parts.sink.end(this.#ended.trailers);
+    else if (flowing) this.#parts.resume();
+  }
+}

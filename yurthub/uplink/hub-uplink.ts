@@ -1,0 +1,281 @@
+// The uplink: requests find an API server that can be reached, and the hub learns when none can.
+import { pipeline } from 'node:stream';
+import type tls from 'node:tls';
+import { createGunzip } from 'node:zlib';
+import type { Clock } from '../../runtime/clock.ts';
+import { headerValue } from '../../runtime/headers.ts';
+import type { Log } from '../../runtime/log.ts';
+import { ClientGoneError, CloudUnreachableError } from '../errors.ts';
+import type {
+  CloudState,
+  ForwardOutcome,
+  HubRequest,
+  HubResponse,
+  Lane,
+  Uplink,
+  UpstreamReply,
+  UpstreamRequest,
+  UpstreamStream,
+} from '../types.ts';
+import { BrokenExchange, ForwardAnswer, StreamedAnswer, WholeAnswer, type Answer } from './answers.ts';
+import { ApiServer } from './api-server.ts';
+import { chooseServer } from './cloud-state.ts';
+import type { Credentials } from './credentials.ts';
+import type { ExchangeFailure, Outgoing } from './exchange.ts';
+import { GatewayFilter } from './gateway-filter.ts';
+import { requestHeaders } from './headers.ts';
+import type { UplinkMetrics } from './metrics.ts';
+import { holdsBody, planRetry, transportOf } from './request-plan.ts';
+import type { UplinkSettings } from './settings.ts';
+
+export interface HubUplinkParts {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly metrics: UplinkMetrics;
+  readonly credentials: Credentials;
+  /** In [0, 1): jitter of probes. */
+  readonly random: () => number;
+}
+
+export class HubUplink implements Uplink {
+  readonly #parts: HubUplinkParts;
+  readonly #settings: UplinkSettings;
+  readonly #servers: readonly ApiServer[];
+  readonly #listeners = new Set<(state: CloudState) => void>();
+  #present = 0;
+  #cloud: CloudState;
+
+  /** Throws TypeError when there is no API server, or one whose URL is not https. */
+  constructor(parts: HubUplinkParts, settings: UplinkSettings) {
+    if (settings.apiServers.length === 0) throw new TypeError('an uplink needs at least one API server');
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#cloud = { reachable: true, sinceMs: parts.clock.wallMs() };
+    this.#servers = settings.apiServers.map(
+      (url) => new ApiServer({ ...parts, statusChanged: () => this.#statusChanged() }, settings, url),
+    );
+  }
+
+  /** Starts with reachable: true; a cloud that is out of reach is known within 3 s of `run`. */
+  get cloud(): CloudState {
+    return this.#cloud;
+  }
+
+  onCloudChange(listener: (state: CloudState) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Connects and watches the paths; settles when every connection is closed. */
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#parts.credentials.load();
+    if (signal.aborted) return;
+    const stopListening = this.#parts.credentials.onChange(() => {
+      for (const server of this.#servers) server.retireNodeLane();
+    });
+    for (const server of this.#servers) server.start();
+    await this.#parts.credentials.run(signal);
+    stopListening();
+    await Promise.all(this.#servers.map((server) => server.stop()));
+  }
+
+  async forward(
+    request: HubRequest,
+    response: HubResponse,
+    options: { captureBytes?: number } = {},
+  ): Promise<ForwardOutcome> {
+    if (request.signal.aborted) throw new ClientGoneError();
+    const transport = transportOf(request);
+    const body = await this.#body(request);
+    const lane: Lane = request.identity.kind;
+    const outgoing: Outgoing = {
+      method: request.method,
+      target: request.target,
+      headers: requestHeaders(request.headers),
+      body,
+      lane,
+    };
+    const settings = {
+      captureBytes: options.captureBytes ?? 0,
+      maxQueuedBytes: transport === 'unary' ? this.#settings.maxQueuedBytes : this.#settings.maxStreamQueuedBytes,
+    };
+    let last: ForwardAnswer | undefined;
+    const outcome = await this.#exchange(outgoing, transport, request.signal, () => {
+      last = new ForwardAnswer(response, settings);
+      return last;
+    });
+    this.#count(lane, last?.broken === true ? 'broken' : 'answered');
+    return outcome;
+  }
+
+  async fetch(request: UpstreamRequest, options: { maxBodyBytes: number }): Promise<UpstreamReply> {
+    const reply = await this.#exchange(
+      outgoingOf(request, { 'accept-encoding': 'identity' }),
+      'unary',
+      request.signal,
+      () => new WholeAnswer(options.maxBodyBytes),
+    );
+    this.#count(request.lane, 'answered');
+    return reply;
+  }
+
+  async stream(request: UpstreamRequest): Promise<UpstreamStream> {
+    const { lane, signal } = request;
+    const { statusCode, headers, body } = await this.#exchange(
+      outgoingOf(request, { 'accept-encoding': 'gzip' }),
+      'stream',
+      signal,
+      () =>
+        new StreamedAnswer((cause) => {
+          this.#count(lane, 'broken');
+          return new CloudUnreachableError('the connection was lost', { sent: true, cause });
+        }),
+    );
+    this.#count(lane, 'answered');
+    const onAbort = (): void => void body.destroy(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    body.once('close', () => signal.removeEventListener('abort', onAbort));
+    const { 'content-encoding': encoding, 'content-length': _length, ...others } = headers;
+    if (encoding !== 'gzip') return { statusCode, headers, body };
+    // Errors reach the reader through the last stream of the pipeline, leaving early reaches the first one.
+    const plain = pipeline(body, createGunzip(), () => undefined);
+    return { statusCode, headers: others, body: plain as AsyncIterable<Buffer> };
+  }
+
+  /**
+   * A TLS connection for an upgrade, with ALPN http/1.1 and nothing sent on it yet; it is the caller's to close.
+   * Rejects with CloudUnreachableError when none can be had, ClientGoneError when `signal` aborts.
+   */
+  async dialRaw(lane: Lane, signal: AbortSignal): Promise<tls.TLSSocket> {
+    let cause: unknown;
+    for (let tries = 0; tries <= this.#servers.length; tries += 1) {
+      const server = this.#choose();
+      if (server === undefined) break;
+      try {
+        return (await server.dialRaw(lane, signal)).socket;
+      } catch (error) {
+        if (signal.aborted) throw new ClientGoneError();
+        cause = error;
+      }
+    }
+    throw new CloudUnreachableError('no API server can be reached', { sent: false, cause });
+  }
+
+  async #exchange<T>(
+    outgoing: Outgoing,
+    transport: 'unary' | 'stream',
+    signal: AbortSignal,
+    makeAnswer: () => Answer<T>,
+  ): Promise<T> {
+    const { lane, method, body } = outgoing;
+    const plan = {
+      method,
+      bodyHeld: body === undefined || Buffer.isBuffer(body),
+      maxTries: this.#servers.length + 1,
+    };
+    let server = this.#choose();
+    let fresh = false;
+    let sent = false;
+    let failure: ExchangeFailure | undefined;
+    for (let tries = 1; server !== undefined; tries += 1) {
+      try {
+        return await this.#attempt(server, outgoing, transport, signal, makeAnswer(), fresh);
+      } catch (error) {
+        if (signal.aborted) {
+          this.#count(lane, 'client_gone');
+          throw new ClientGoneError();
+        }
+        if (!(error instanceof BrokenExchange)) {
+          this.#count(lane, 'failed');
+          throw error;
+        }
+        failure = error.failure;
+        sent ||= failure.sent;
+        server.suspectLoss();
+        const next = this.#choose();
+        const again = planRetry(plan, failure, tries, next !== server);
+        if (again === undefined) break;
+        fresh = again.fresh;
+        server = next;
+      }
+    }
+    this.#count(lane, 'unreachable');
+    throw new CloudUnreachableError('no answer from an API server', { sent, cause: failure?.error });
+  }
+
+  async #attempt<T>(
+    server: ApiServer,
+    outgoing: Outgoing,
+    transport: 'unary' | 'stream',
+    signal: AbortSignal,
+    answer: Answer<T>,
+    fresh: boolean,
+  ): Promise<T> {
+    const left = Promise.withResolvers<never>();
+    const filter = new GatewayFilter(
+      {
+        sink: answer,
+        confirmLoss: () => server.confirmLoss(),
+        abort: () => answer.exchange?.abort(),
+        resume: () => answer.exchange?.resume(),
+      },
+      outgoing.method,
+    );
+    answer.exchange = server.send(outgoing, transport, filter, fresh);
+    const onAbort = (): void => {
+      filter.abandon();
+      answer.exchange?.abort();
+      left.reject(new ClientGoneError());
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      return await Promise.race([answer.done, left.promise]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** What goes upstream as the body: nothing, all of it in memory, or a stream that is read as upstream takes it. */
+  async #body(request: HubRequest): Promise<Outgoing['body']> {
+    const { body, headers } = request;
+    if (body === null) return undefined;
+    const { maxHeldRequestBytes } = this.#settings;
+    // Already read by someone before us: the request holds it.
+    if (body.readableDidRead) return await request.readBody(Infinity);
+    if (holdsBody(headerValue(headers, 'content-length'), maxHeldRequestBytes))
+      return await request.readBody(maxHeldRequestBytes);
+    // Never the stream itself: undici destroys it after the upload, and an Http2Stream is the response as well.
+    return body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  }
+
+  #choose(): ApiServer | undefined {
+    const chosen = chooseServer(
+      this.#servers.map((server) => server.status),
+      this.#present,
+    );
+    if (chosen === undefined) return undefined;
+    this.#present = chosen;
+    return this.#servers[chosen];
+  }
+
+  #statusChanged(): void {
+    const reachable = this.#servers.some((server) => server.status === 'reachable');
+    if (reachable === this.#cloud.reachable) return;
+    this.#cloud = { reachable, sinceMs: this.#parts.clock.wallMs() };
+    this.#parts.metrics.reachable.set(reachable ? 1 : 0);
+    this.#parts.log.info(reachable ? 'cloud reachable' : 'cloud not reachable', {});
+    for (const listener of this.#listeners) listener(this.#cloud);
+  }
+
+  #count(lane: Lane, outcome: 'answered' | 'broken' | 'unreachable' | 'client_gone' | 'failed'): void {
+    this.#parts.metrics.requests.inc({ lane, outcome });
+  }
+}
+
+/** The encodings that we ask for are those that we decode ourselves, whatever the caller's headers say. */
+function outgoingOf(request: UpstreamRequest, encoding: { 'accept-encoding': string }): Outgoing {
+  const headers = { ...requestHeaders(request.headers), ...encoding };
+  return { method: request.method, target: request.target, headers, body: request.body, lane: request.lane };
+}

@@ -1,0 +1,247 @@
+// Keeps watch over the path to one API server: pings it when it is silent, probes it while it does not answer, and
+// applies what cloud-state.ts decides.
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import type { Log } from '../../runtime/log.ts';
+import {
+  decidePath,
+  lossReasonOf,
+  pingDeadlineMs,
+  probeDelayMs,
+  type PathAction,
+  type PathEvent,
+  type PathStatus,
+} from './cloud-state.ts';
+import type { UplinkMetrics } from './metrics.ts';
+import type { UplinkSettings } from './settings.ts';
+import type { StreamSession } from './stream-session.ts';
+
+/** What the monitor needs of the connections to its API server. */
+export interface MonitoredPath {
+  readonly name: string;
+  openSessions(): StreamSession[];
+  /** Opens a session; a failure has been reported to `happened` when this rejects. */
+  openSession(): Promise<StreamSession>;
+  /** A new connection on which the API server has answered. Leaves nothing behind when it rejects. */
+  probe(signal: AbortSignal): Promise<StreamSession>;
+  adopt(session: StreamSession): void;
+  /** Bytes that arrived on each connection so far. */
+  bytesRead(): Map<object, number>;
+  /** Monotonic time at which the oldest request without an answer started. */
+  oldestUnansweredMs(): number | undefined;
+  rejectPending(): void;
+  rejectWaiting(): void;
+  /** Destroys the connections that are in `since` and on which nothing has arrived since then. */
+  dropSilent(since: Map<object, number>): void;
+  statusChanged(status: PathStatus): void;
+}
+
+export class PathMonitor {
+  readonly #parts: { log: Log; clock: Clock; metrics: UplinkMetrics; random: () => number };
+  readonly #settings: UplinkSettings;
+  readonly #path: MonitoredPath;
+  readonly #tasks = new Set<Promise<void>>();
+  #status: PathStatus = 'reachable';
+  #roundTripMs = 0;
+  #checking = false;
+  #stopped = false;
+  #unansweredTimer: Timer | undefined;
+  #idleTimer: Timer | undefined;
+  #probing: AbortController | undefined;
+  /** What had arrived when the path ceased to be reachable. */
+  #arrivedAtLoss = new Map<object, number>();
+
+  constructor(
+    parts: { log: Log; clock: Clock; metrics: UplinkMetrics; random: () => number },
+    settings: UplinkSettings,
+    path: MonitoredPath,
+  ) {
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#path = path;
+  }
+
+  get status(): PathStatus {
+    return this.#status;
+  }
+
+  /** Checks the path at once and then whenever it has been idle, until `stop`. */
+  start(): void {
+    this.check();
+    this.#armIdle();
+  }
+
+  /** Settles when nothing that was started goes on. The path's connections have been destroyed before. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#unansweredTimer?.cancel();
+    this.#idleTimer?.cancel();
+    this.#probing?.abort(new Error('the uplink stops'));
+    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
+  }
+
+  measured(roundTripMs: number): void {
+    this.#roundTripMs = roundTripMs;
+    this.#parts.metrics.roundTrip.set(roundTripMs / 1_000);
+  }
+
+  /** A request has gone out: its path is checked if it stays unanswered. */
+  requestStarted(): void {
+    this.#unansweredTimer ??= this.#parts.clock.after(this.#settings.unansweredMs, () => this.#lookAtUnanswered());
+  }
+
+  happened(event: PathEvent, error?: unknown): void {
+    if (this.#stopped) return;
+    const { log, metrics } = this.#parts;
+    const before = this.#status;
+    const { status, lossReason, actions } = decidePath(before, event);
+    this.#status = status;
+    if (lossReason !== undefined) {
+      metrics.losses.inc({ reason: lossReason });
+      this.#arrivedAtLoss = this.#path.bytesRead();
+      const fields = {
+        server: this.#path.name,
+        reason: lossReason,
+        error: error instanceof Error ? error.message : undefined,
+      };
+      if (lossReason === 'certificate_time')
+        log.error('the API server certificate is not valid at this time: is the clock of this node right?', fields);
+      else log.warn('API server not reachable', fields);
+    }
+    if (status === 'reachable' && before !== 'reachable') log.info('API server reachable', { server: this.#path.name });
+    // First the state, then its consequences: who is rejected asks for the state.
+    if (status !== before) this.#path.statusChanged(status);
+    for (const action of actions) this.#act(action);
+  }
+
+  /** Asks the path for a sign of life, unless that is being done. */
+  check(): void {
+    if (this.#checking || this.#stopped) return;
+    this.#checking = true;
+    this.#task(this.#check().finally(() => void (this.#checking = false)));
+  }
+
+  #act(action: PathAction): void {
+    switch (action) {
+      case 'startProbing':
+        this.#probing = new AbortController();
+        this.#probeLater(this.#probing.signal);
+        return;
+      case 'stopProbing':
+        this.#probing?.abort(new Error('another connection answered first'));
+        this.#probing = undefined;
+        return;
+      case 'rejectPending':
+        this.#path.rejectPending();
+        return;
+      case 'rejectWaiting':
+        this.#path.rejectWaiting();
+        return;
+      case 'dropSilent':
+        this.#path.dropSilent(this.#arrivedAtLoss);
+        return;
+    }
+  }
+
+  #lookAtUnanswered(): void {
+    this.#unansweredTimer = undefined;
+    const startedMs = this.#path.oldestUnansweredMs();
+    if (startedMs === undefined || this.#stopped) return;
+    const ageMs = this.#parts.clock.monotonicMs() - startedMs;
+    const { unansweredMs } = this.#settings;
+    if (ageMs >= unansweredMs) this.check();
+    const againMs = ageMs >= unansweredMs ? unansweredMs : unansweredMs - ageMs;
+    this.#unansweredTimer = this.#parts.clock.after(againMs, () => this.#lookAtUnanswered());
+  }
+
+  #armIdle(): void {
+    this.#idleTimer = this.#parts.clock.after(this.#settings.idlePingMs, () => {
+      this.check();
+      this.#armIdle();
+    });
+  }
+
+  async #check(): Promise<void> {
+    const { clock, metrics } = this.#parts;
+    const unanswered = new Set(this.#path.openSessions());
+    let answered = false;
+    let arrived = this.#path.bytesRead();
+    const overdue = (): void => {
+      const now = this.#path.bytesRead();
+      const alive = [...now].filter(([connection, bytes]) => bytes > (arrived.get(connection) ?? 0));
+      if (answered) {
+        // The path lives; a session of its own that is silent has been forgotten by something on the way.
+        for (const session of unanswered) if (!alive.some(([connection]) => connection === session)) session.destroy();
+      } else if (alive.length > 0) {
+        // Bytes arrive: the ping only waits behind a large answer.
+        arrived = now;
+        timer = clock.after(this.#pingMs, overdue);
+      } else {
+        metrics.pings.inc({ outcome: 'overdue' });
+        this.happened({ kind: 'silent' });
+      }
+    };
+    let timer = clock.after(this.#pingMs, overdue);
+    const ping = async (session: StreamSession): Promise<void> => {
+      const roundTripMs = await session.ping(clock);
+      unanswered.delete(session);
+      answered = true;
+      metrics.pings.inc({ outcome: 'answered' });
+      this.measured(roundTripMs);
+      this.happened({ kind: 'answered' });
+    };
+    if (unanswered.size === 0 && this.#status === 'reachable') {
+      await this.#path.openSession().then(
+        () => {
+          answered = true;
+          this.happened({ kind: 'answered' });
+        },
+        () => undefined, // Reported by openSession.
+      );
+    }
+    const pings = await Promise.allSettled([...unanswered].map(ping));
+    timer.cancel();
+    const failed = pings.filter(({ status }) => status === 'rejected').length;
+    metrics.pings.inc({ outcome: 'failed' }, failed);
+    // The sessions died under the ping: whether a new one can be had tells what that means.
+    if (failed > 0 && !answered && this.#status === 'reachable' && !this.#stopped)
+      await this.#path.openSession().catch(() => undefined);
+  }
+
+  get #pingMs(): number {
+    return pingDeadlineMs(this.#roundTripMs, this.#settings.pingTimeoutMs);
+  }
+
+  #probeLater(signal: AbortSignal): void {
+    const { probeMinMs, probeMaxMs } = this.#settings;
+    const timer = this.#parts.clock.after(probeDelayMs(this.#parts.random(), probeMinMs, probeMaxMs), () => {
+      // Attempts overlap: one may take as long as a satellite link needs, and the next may find the link back.
+      this.#task(this.#probe(signal));
+      this.#probeLater(signal);
+    });
+    signal.addEventListener('abort', () => timer.cancel(), { once: true });
+  }
+
+  async #probe(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    const { metrics } = this.#parts;
+    try {
+      const session = await this.#path.probe(signal);
+      metrics.connects.inc({ kind: 'probe', outcome: 'connected' });
+      if (signal.aborted) {
+        session.destroy();
+        return;
+      }
+      this.#path.adopt(session);
+      this.happened({ kind: 'replaced' });
+    } catch (error) {
+      if (signal.aborted) return;
+      metrics.connects.inc({ kind: 'probe', outcome: 'failed' });
+      this.happened({ kind: 'dialFailed', reason: lossReasonOf(error) }, error);
+    }
+  }
+
+  #task(task: Promise<void>): void {
+    this.#tasks.add(task);
+    void task.finally(() => this.#tasks.delete(task));
+  }
+}

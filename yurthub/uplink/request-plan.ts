@@ -1,0 +1,45 @@
+// Pure decisions about one request: which transport carries it, and whether it may be tried again after a failure.
+import { isTrue } from '../../kube/request-info.ts';
+import type { HubRequest } from '../types.ts';
+import type { ExchangeFailure } from './exchange.ts';
+
+/**
+ * Watches and followed logs last for minutes and share connections; everything else has one of its own for its time.
+ * The old prefix form /api/v1/watch/… is a watch as well.
+ */
+export function transportOf(request: Pick<HubRequest, 'method' | 'target' | 'info' | 'body'>): 'unary' | 'stream' {
+  if (request.method !== 'GET' || request.body !== null) return 'unary';
+  const { info } = request;
+  if (isTrue(info.query.get('watch'))) return 'stream';
+  if (!info.isResource) return /^\/(api\/[^/]+|apis\/[^/]+\/[^/]+)\/watch\//.test(info.path) ? 'stream' : 'unary';
+  return info.subresource === 'log' && isTrue(info.query.get('follow')) ? 'stream' : 'unary';
+}
+
+export interface TryAgain {
+  /** On a connection that has never been idle. */
+  readonly fresh: boolean;
+}
+
+/**
+ * What to do after an attempt without a head. Only what was certainly not carried out, or changes nothing, is sent
+ * twice. `tries` counts attempts made; `bodyHeld`: there is no body or it is in memory; `moved`: another API server
+ * would be asked now.
+ */
+export function planRetry(
+  request: { readonly method: string; readonly bodyHeld: boolean; readonly maxTries: number },
+  failure: ExchangeFailure,
+  tries: number,
+  moved: boolean,
+): TryAgain | undefined {
+  if (tries >= request.maxTries || (failure.sent && !request.bodyHeld)) return undefined;
+  const changesNothing = request.method === 'GET' || request.method === 'HEAD';
+  if (failure.sent && !changesNothing) return undefined;
+  if (moved) return { fresh: false };
+  // The same API server again only if the connection, not the server, may be what was dead.
+  return failure.reused && tries === 1 ? { fresh: true } : undefined;
+}
+
+/** Whether a body of this length is read into memory first. Unknown lengths are streamed. */
+export function holdsBody(contentLength: string | undefined, maxHeldBytes: number): boolean {
+  return contentLength !== undefined && /^\d+$/.test(contentLength) && Number(contentLength) <= maxHeldBytes;
+}

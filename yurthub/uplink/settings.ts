@@ -1,0 +1,47 @@
+// What the uplink can be told. The defaults carry the promises of design.md "Uplinks"; tests make them small.
+
+export interface UplinkSettings {
+  /** https URLs, in order of preference; only scheme, host and port count. */
+  readonly apiServers: readonly string[];
+  /** Unary connections per API server and lane; requests beyond wait their turn. */
+  readonly maxUnaryConnections: number;
+  /** An idle unary connection is closed after this: before NAT boxes forget it. */
+  readonly unaryIdleMs: number;
+  /** Upper bound of streams on one HTTP/2 session; a smaller limit of the peer wins. */
+  readonly maxStreamsPerSession: number;
+  readonly streamWindowBytes: number;
+  readonly sessionWindowBytes: number;
+  /** A unary answer is paused when its client is this far behind (pausing undici is expensive: stack.md). */
+  readonly maxQueuedBytes: number;
+  /** The same for watches and followed logs, of which there are many. */
+  readonly maxStreamQueuedBytes: number;
+  /** Request bodies up to this size are held, so that they can be sent again on another connection. */
+  readonly maxHeldRequestBytes: number;
+  /** One attempt to connect, TCP and TLS: satellite links need four round trips of 2 s and a lost packet. */
+  readonly dialTimeoutMs: number;
+  /** A request without an answer for this long has its path checked by a ping. With pingTimeoutMs under 3 s. */
+  readonly unansweredMs: number;
+  /** A ping without an answer for this long, or for two round trips if that is longer, makes the path suspect. */
+  readonly pingTimeoutMs: number;
+  readonly idlePingMs: number;
+  /** While a path is not reachable an attempt starts after a random time between these two. */
+  readonly probeMinMs: number;
+  readonly probeMaxMs: number;
+}
+
+export const defaultUplinkSettings: Omit<UplinkSettings, 'apiServers'> = {
+  maxUnaryConnections: 64,
+  unaryIdleMs: 25_000,
+  maxStreamsPerSession: 100,
+  streamWindowBytes: 1 << 20,
+  sessionWindowBytes: 4 << 20,
+  maxQueuedBytes: 4 << 20,
+  maxStreamQueuedBytes: 1 << 20,
+  maxHeldRequestBytes: 256 << 10,
+  dialTimeoutMs: 15_000,
+  unansweredMs: 800,
+  pingTimeoutMs: 2_000,
+  idlePingMs: 30_000,
+  probeMinMs: 500,
+  probeMaxMs: 1_200,
+};

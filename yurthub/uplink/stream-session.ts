@@ -1,0 +1,129 @@
+// One HTTP/2 session to an API server: streams share it, pings measure it.
+import http2 from 'node:http2';
+import type tls from 'node:tls';
+import type { Clock } from '../../runtime/clock.ts';
+
+export interface SessionSettings {
+  readonly maxStreams: number;
+  readonly streamWindowBytes: number;
+  readonly sessionWindowBytes: number;
+}
+
+/** The far end speaks no HTTP/2: no API server, or something in between that takes TLS apart. */
+export class NoHttp2Error extends Error {
+  readonly code = 'ERR_NO_H2';
+
+  constructor(authority: string) {
+    super(`${authority} does not speak HTTP/2`);
+    this.name = 'NoHttp2Error';
+  }
+}
+
+export class StreamSession {
+  readonly #session: http2.ClientHttp2Session;
+  readonly #socket: tls.TLSSocket;
+  readonly #maxStreams: number;
+  #active = 0;
+  #draining = false;
+
+  private constructor(session: http2.ClientHttp2Session, socket: tls.TLSSocket, maxStreams: number) {
+    this.#session = session;
+    this.#socket = socket;
+    this.#maxStreams = maxStreams;
+  }
+
+  /** Takes a connected socket; resolves when the far end's settings (its limit of streams) are known. */
+  static async start(
+    origin: string,
+    socket: tls.TLSSocket,
+    settings: SessionSettings,
+    signal: AbortSignal,
+  ): Promise<StreamSession> {
+    if (socket.alpnProtocol !== 'h2') {
+      socket.destroy();
+      throw new NoHttp2Error(origin);
+    }
+    const session = http2.connect(origin, {
+      createConnection: () => socket,
+      settings: { enablePush: false, initialWindowSize: settings.streamWindowBytes },
+      maxSessionMemory: 64,
+    });
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = (): void => session.destroy();
+      const onClose = (): void =>
+        reject(Object.assign(new Error('closed before its settings'), { code: 'ECONNRESET' }));
+      session.once('connect', () => session.setLocalWindowSize(settings.sessionWindowBytes));
+      session.once('close', onClose);
+      // For good: an error of the session reaches whoever waits by 'close' and by the streams.
+      session.on('error', reject);
+      session.once('remoteSettings', () => {
+        session.off('close', onClose);
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      });
+      signal.addEventListener('abort', onAbort, { once: true });
+      if (signal.aborted) onAbort();
+    });
+    return new StreamSession(session, socket, settings.maxStreams);
+  }
+
+  get usable(): boolean {
+    if (this.#draining || this.#session.closed || this.#session.destroyed) return false;
+    return this.#active < Math.min(this.#maxStreams, this.#session.remoteSettings.maxConcurrentStreams ?? Infinity);
+  }
+
+  /** Whether a ping can still be sent: a draining session answers too. */
+  get open(): boolean {
+    return !this.#session.closed && !this.#session.destroyed;
+  }
+
+  get bytesRead(): number {
+    return this.#socket.bytesRead;
+  }
+
+  onClose(listener: () => void): void {
+    this.#session.once('close', listener);
+  }
+
+  /** A request without a body. The caller listens to the stream's events in the same turn. */
+  request(headers: http2.OutgoingHttpHeaders): http2.ClientHttp2Stream {
+    this.#active += 1;
+    const stream = this.#session.request(headers, { endStream: true });
+    stream.once('close', () => {
+      this.#active -= 1;
+      if (this.#draining && this.#active === 0) this.#session.close();
+    });
+    return stream;
+  }
+
+  /** The round trip in milliseconds. Rejects when the session ends first. */
+  ping(clock: Clock): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const startedMs = clock.monotonicMs();
+      const onClose = (): void => reject(new Error('the session has closed'));
+      this.#session.once('close', onClose);
+      const accepted =
+        this.open &&
+        this.#session.ping((error) => {
+          this.#session.off('close', onClose);
+          if (error === null) resolve(clock.monotonicMs() - startedMs);
+          else reject(error);
+        });
+      if (!accepted) {
+        this.#session.off('close', onClose);
+        reject(new Error('the session takes no ping'));
+      }
+    });
+  }
+
+  /** No new streams; closes when the last one has ended. */
+  drain(): void {
+    this.#draining = true;
+    if (this.#active === 0) this.#session.close();
+  }
+
+  destroy(): void {
+    this.#session.destroy();
+    this.#socket.destroy();
+  }
+}
