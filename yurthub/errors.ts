@@ -86,3 +86,14 @@ export class SettingsError extends Error {
     this.problems = problems;
   }
 }
+
+/** The hub cannot serve its clients. */
+export class FrontError extends Error {
+  readonly code: 'ERR_FRONT_LISTEN';
+
+  constructor(code: FrontError['code'], message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = 'FrontError';
+    this.code = code;
+  }
+}

@@ -1,0 +1,153 @@
+// HTTP/2 as an Exchange, on node's core streams. The compatibility API is not used: there a reset by the client looks like a
+// finished answer, and every abandoned watch would live on.
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+import type { Headers } from '../types.ts';
+import { ClientSignal, isBodyless, type Exchange, type ExchangeHooks, type ExchangeResponse } from './exchange.ts';
+import { RequestBody } from './request-body.ts';
+import { requestHeaders, responseHeaders } from './request-head.ts';
+import { SendQueue } from './send-queue.ts';
+
+export function h2Exchange(
+  stream: ServerHttp2Stream,
+  pseudo: IncomingHttpHeaders,
+  rawHeaders: readonly string[],
+  socket: TLSSocket,
+  hooks: ExchangeHooks,
+): Exchange {
+  const method = pseudo[':method'] as string;
+  const client = new ClientSignal();
+  const hasBody = method !== 'GET' && method !== 'HEAD' && !stream.endAfterHeaders;
+  const headers = requestHeaders(rawHeaders) as Record<string, string | string[]>;
+  if (!hasBody) delete headers['content-length'];
+  const body = hasBody ? new RequestBody(stream) : null;
+  const answer = new H2Response(stream, method);
+  stream.on('aborted', () => {
+    answer.closed();
+    client.abort();
+  });
+  stream.on('close', () => {
+    const aborted = !answer.complete;
+    answer.closed();
+    if (aborted) client.abort();
+    hooks.closed(aborted);
+  });
+  // Reported by 'close' too; without a listener it would end the process.
+  stream.on('error', () => undefined);
+  stream.on('finish', () => {
+    if (stream.readableEnded || stream.destroyed) return;
+    // The answer is out, so nobody reads the rest of the upload. Unread data would keep the stream from ever closing.
+    body?.detach();
+    if (!answer.expectsTrailers) stream.close(constants.NGHTTP2_NO_ERROR);
+    stream.resume();
+  });
+  if (pseudo.expect === '100-continue' && hasBody) stream.additionalHeaders({ ':status': 100 });
+  return {
+    protocol: 'h2',
+    method,
+    target: pseudo[':path'],
+    headers,
+    body,
+    socket,
+    get signal() {
+      return client.signal;
+    },
+    response: answer,
+  };
+}
+
+class H2Response implements ExchangeResponse {
+  readonly #stream: ServerHttp2Stream;
+  readonly #queue: SendQueue;
+  readonly #method: string;
+  #bodyless = false;
+  #ended = false;
+  #aborted = false;
+  #trailers: Headers | undefined;
+  expectsTrailers = false;
+  statusCode = 0;
+
+  constructor(stream: ServerHttp2Stream, method: string) {
+    this.#stream = stream;
+    this.#method = method;
+    this.#queue = new SendQueue({
+      write: (chunk, done) => stream.write(chunk, done),
+      end: (chunk) => stream.end(chunk),
+    });
+  }
+
+  get headSent(): boolean {
+    return this.statusCode !== 0;
+  }
+
+  /** Everything was handed to the connection and the stream was not reset. */
+  get complete(): boolean {
+    return this.#ended && !this.#aborted && this.#stream.writableFinished && this.#stream.rstCode === 0;
+  }
+
+  get queuedBytes(): number {
+    return this.#queue.queuedBytes;
+  }
+
+  get pendingProgress(): number | undefined {
+    const waiting = this.#queue.queuedBytes > 0 || (this.#ended && !this.#stream.writableFinished);
+    return waiting && !this.#stream.destroyed ? this.#queue.progress : undefined;
+  }
+
+  interim(statusCode: number, headers: Headers): void {
+    if (statusCode === 100 || this.headSent || this.#gone) return;
+    this.#stream.additionalHeaders({ ...responseHeaders(headers), ':status': statusCode });
+  }
+
+  head(statusCode: number, headers: Headers): void {
+    if (this.headSent) throw new TypeError('a head was sent before');
+    this.statusCode = statusCode;
+    this.#bodyless = isBodyless(this.#method, statusCode);
+    if (this.#gone) return;
+    // Trailers must be announced with the head and cost a frame; a message of known length has none in HTTP/1.1 either.
+    this.expectsTrailers = !this.#bodyless && headers['content-length'] === undefined;
+    if (this.expectsTrailers) this.#stream.once('wantTrailers', () => this.#sendTrailers());
+    this.#stream.respond(
+      { ...responseHeaders(headers), ':status': statusCode },
+      { endStream: this.#bodyless, waitForTrailers: this.expectsTrailers },
+    );
+  }
+
+  write(chunk: Buffer): boolean {
+    if (!this.headSent) throw new TypeError('no head was sent before the body');
+    return this.#bodyless || this.#gone ? true : this.#queue.write(chunk);
+  }
+
+  onDrain(listener: () => void): void {
+    this.#queue.onDrain(listener);
+  }
+
+  end(chunk?: Buffer, trailers?: Headers): void {
+    if (!this.headSent) throw new TypeError('no head was sent before the end');
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#trailers = trailers;
+    if (this.#bodyless || this.#gone) return;
+    this.#queue.end(chunk);
+  }
+
+  abort(): void {
+    this.#ended = true;
+    this.#aborted = true;
+    this.#queue.close();
+    if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  }
+
+  closed(): void {
+    this.#queue.close();
+  }
+
+  get #gone(): boolean {
+    return this.#stream.destroyed || this.#stream.closed;
+  }
+
+  #sendTrailers(): void {
+    if (this.#gone || this.#aborted) return;
+    this.#stream.sendTrailers(this.#trailers === undefined ? {} : responseHeaders(this.#trailers));
+  }
+}

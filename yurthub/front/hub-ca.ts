@@ -1,0 +1,174 @@
+// The hub's own CA on this node and what it issues: the serving certificate, and a client credential for root's local use.
+// No cluster-signed certificate names the API service, so a stolen node cannot pose as the API server anywhere else.
+import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Log } from '../../runtime/log.ts';
+import { always, issue, keyPem, type CertificateRequest, type KeyPair, type Subject } from './certificate.ts';
+
+/** What the front serves with. All PEM; the keys never leave this process and the 0600 files. */
+export interface HubCertificates {
+  readonly caCertificate: string;
+  readonly serving: { readonly certificate: string; readonly key: string };
+  /** Root's own way in, and the heartbeat's: `O=holdfast.dev, CN=system:node:NAME`. */
+  readonly localClient: { readonly certificate: string; readonly key: string };
+}
+
+export const localOrganization = 'holdfast.dev';
+
+const constantNames = [
+  '127.0.0.1',
+  '169.254.2.1',
+  '::1',
+  'localhost',
+  'kubernetes',
+  'kubernetes.default',
+  'kubernetes.default.svc',
+  'kubernetes.default.svc.cluster.local',
+];
+
+/**
+ * Reads the hub's certificates from `dataDir`, making what is missing. An unusable CA is set aside (`*.unusable-MS`) and made
+ * anew, which every client that trusted it has to learn; that is said in the log. Rejects with the file system's error.
+ */
+export async function hubCertificates(
+  parts: { readonly log: Log; readonly clock: Clock },
+  settings: { readonly dataDir: string; readonly nodeName: string; readonly listenIps: readonly string[] },
+): Promise<HubCertificates> {
+  await mkdir(settings.dataDir, { recursive: true, mode: 0o700 });
+  const folder = new CertificateFolder(settings.dataDir, parts);
+  const caSubject: Subject = { organization: localOrganization, commonName: `holdfast hub CA of ${settings.nodeName}` };
+  const ca = await folder.ensure('hub-ca', { subject: caSubject, validity: always, usage: 'ca', names: [] }, undefined);
+  const issuer = { subject: caSubject, key: ca.key, certificate: new X509Certificate(ca.certificate) };
+  const names = [...new Set([...constantNames, ...settings.listenIps])];
+  const serving = await folder.ensure(
+    'serving',
+    {
+      subject: { organization: localOrganization, commonName: settings.nodeName },
+      validity: always,
+      usage: 'server',
+      names,
+    },
+    issuer,
+  );
+  const localClient = await folder.ensure(
+    'local-client',
+    {
+      subject: { organization: localOrganization, commonName: `system:node:${settings.nodeName}` },
+      validity: always,
+      usage: 'client',
+      names: [],
+    },
+    issuer,
+  );
+  return {
+    caCertificate: ca.certificate,
+    serving: { certificate: serving.certificate, key: keyPem(serving.key) },
+    localClient: { certificate: localClient.certificate, key: keyPem(localClient.key) },
+  };
+}
+
+interface Issuer {
+  readonly subject: Subject;
+  readonly key: KeyObject;
+  readonly certificate: X509Certificate;
+}
+
+class CertificateFolder {
+  readonly #directory: string;
+  readonly #log: Log;
+  readonly #clock: Clock;
+
+  constructor(directory: string, parts: { readonly log: Log; readonly clock: Clock }) {
+    this.#directory = directory;
+    this.#log = parts.log;
+    this.#clock = parts.clock;
+  }
+
+  /** The pair of that base name if it fits the request, otherwise a new one. */
+  async ensure(base: string, request: CertificateRequest, issuer: Issuer | undefined): Promise<KeyPair> {
+    const certificateFile = path.join(this.#directory, `${base}.crt`);
+    const keyFile = path.join(this.#directory, `${base}.key`);
+    const certificate = await readIfThere(certificateFile);
+    const key = await readIfThere(keyFile);
+    if (certificate !== undefined && key !== undefined) {
+      const problem = misfit(certificate, key, request, issuer);
+      if (problem === undefined) return { certificate, key: createPrivateKey(key) };
+      this.#log.warn('certificate of the hub is unusable and made anew', { file: certificateFile, problem });
+    } else if (certificate !== undefined || key !== undefined) {
+      this.#log.warn('certificate of the hub is unusable and made anew', {
+        file: certificateFile,
+        problem: 'one of certificate and key is missing',
+      });
+    }
+    // Only the CA is worth keeping for a look: whoever trusted it has to trust the new one.
+    if (issuer === undefined) {
+      if (certificate !== undefined) await rename(certificateFile, this.#aside(certificateFile));
+      if (key !== undefined) await rename(keyFile, this.#aside(keyFile));
+    }
+    const made = issue(request, issuer);
+    // The key first: a crash in between leaves a pair that does not match, which is made anew before anyone trusts it.
+    await writeDurably(keyFile, keyPem(made.key), 0o600);
+    await writeDurably(certificateFile, made.certificate, 0o644);
+    this.#log.info('certificate of the hub made', { file: certificateFile });
+    return made;
+  }
+
+  #aside(file: string): string {
+    return `${file}.unusable-${this.#clock.wallMs()}`;
+  }
+}
+
+/** Why this pair cannot be used for the request; undefined when it can. */
+function misfit(
+  certificate: string,
+  key: string,
+  request: CertificateRequest,
+  issuer: Issuer | undefined,
+): string | undefined {
+  try {
+    const parsed = new X509Certificate(certificate);
+    if (!parsed.checkPrivateKey(createPrivateKey(key))) return 'the key is not the certificate’s';
+    if (parsed.ca !== (request.usage === 'ca')) return 'it is of another use';
+    const wantedSubject = `O=${request.subject.organization}\nCN=${request.subject.commonName}`;
+    if (parsed.subject !== wantedSubject) return 'it names another node';
+    if (issuer !== undefined && !parsed.verify(issuer.certificate.publicKey)) return 'it is not from this CA';
+    const missing = request.names.find(
+      (name) => parsed.checkIP(name) === undefined && parsed.checkHost(name, { subject: 'never' }) === undefined,
+    );
+    if (missing !== undefined) return `it does not name ${missing}`;
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function readIfThere(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Whole or not at all, also across a power cut. */
+async function writeDurably(file: string, text: string, mode: number): Promise<void> {
+  const temporary = `${file}.new`;
+  await rm(temporary, { force: true });
+  const handle = await open(temporary, 'wx', mode);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, file);
+  const directory = await open(path.dirname(file), 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

@@ -1,0 +1,202 @@
+// One TLS listener for HTTP/2 and HTTP/1.1 on one address. Everything about sockets is decided here: limits, timeouts, windows.
+import { constants as crypto } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import http2, {
+  type Http2SecureServer,
+  type Http2Session,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { failure } from '../../kube/status.ts';
+import type { Log } from '../../runtime/log.ts';
+import type { Exchange, ExchangeHooks } from './exchange.ts';
+import { h1Exchange } from './h1-exchange.ts';
+import { h2Exchange } from './h2-exchange.ts';
+import type { FrontMetrics } from './metrics.ts';
+import { refuse } from './upgrade.ts';
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ListenerParts {
+  readonly log: Log;
+  readonly metrics: FrontMetrics;
+  readonly credentials: { readonly certificate: string; readonly key: string };
+  /** Makes the hooks for an exchange, then gets the exchange. Must not throw. */
+  readonly onExchange: (make: (hooks: ExchangeHooks) => Exchange) => void;
+  readonly onUpgrade: (request: IncomingMessage, client: TLSSocket, head: Buffer) => void;
+}
+
+export interface ListenerSettings extends ListenAddress {
+  readonly maxConnections: number;
+}
+
+/** A token of 16 KB and everything beside it; above, the client gets 431 or a reset. */
+const maxHeaderBytes = 64 * 1024;
+const headersTimeoutMs = 20_000;
+const handshakeTimeoutMs = 20_000;
+const keepAliveTimeoutMs = 120_000;
+/** An upload holds at most this much unread per stream; on loopback more gains nothing. */
+const streamWindowBytes = 128 * 1024;
+const sessionWindowBytes = 1024 * 1024;
+const maxConcurrentStreams = 2_000;
+
+export class Listener {
+  readonly #parts: ListenerParts;
+  readonly #settings: ListenerSettings;
+  readonly #server: Http2SecureServer;
+  readonly #sockets = new Set<Duplex>();
+  /** `session.socket` is a proxy that throws once the session is over; these are the sockets themselves. */
+  readonly #sessions = new Map<Http2Session, TLSSocket>();
+  #accepted: TLSSocket | undefined;
+
+  constructor(parts: ListenerParts, settings: ListenerSettings) {
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#server = this.#createServer();
+  }
+
+  /** Resolves when connections are accepted; rejects with the system's error (EADDRINUSE, EADDRNOTAVAIL …). */
+  listen(): Promise<AddressInfo> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      // A burst of connections, as when the hub is back, must not meet a full backlog.
+      this.#server.listen({ host: this.#settings.host, port: this.#settings.port, backlog: 4_096 }, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) => this.#parts.log.error('listener failed', { error: error.message }));
+        resolve(this.#server.address() as AddressInfo);
+      });
+    });
+  }
+
+  /** Accepts no more connections and no more streams; what is in progress goes on. Resolves when all of it is over. */
+  drain(): Promise<void> {
+    return new Promise((resolve) => {
+      // close() calls back with an error where listen() had failed: nothing is open then.
+      this.#server.close(() => resolve());
+      for (const session of this.#sessions.keys()) session.close();
+    });
+  }
+
+  /** Ends everything at once. */
+  destroy(): void {
+    for (const session of this.#sessions.keys()) session.destroy();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #createServer(): Http2SecureServer {
+    const { metrics } = this.#parts;
+    const server = http2.createSecureServer({
+      allowHTTP1: true,
+      key: this.#parts.credentials.key,
+      cert: this.#parts.credentials.certificate,
+      minVersion: 'TLSv1.2',
+      // Client certificates are judged by identity.ts, not by OpenSSL: one that has expired or is not valid yet still is the
+      // kubelet's on a node whose clock is off or that was offline too long, and a foreign one deserves an answer that explains.
+      requestCert: true,
+      rejectUnauthorized: false,
+      // No list of acceptable CAs: Go clients would silently keep a foreign certificate back.
+      ca: [],
+      // Each connection proves its key anew: no ticket outlives a change of CA; renegotiation could swap the certificate.
+      secureOptions: crypto.SSL_OP_NO_TICKET | crypto.SSL_OP_NO_RENEGOTIATION,
+      handshakeTimeout: handshakeTimeoutMs,
+      maxHeaderListPairs: 500,
+      maxSessionMemory: 64,
+      // A kubelet or a controller may cancel all its watches at once; only a flood beyond that is one.
+      streamResetBurst: 2 * maxConcurrentStreams,
+      streamResetRate: 200,
+      settings: {
+        enablePush: false,
+        maxConcurrentStreams,
+        maxHeaderListSize: maxHeaderBytes,
+        initialWindowSize: streamWindowBytes,
+      },
+      ...({ maxHeaderSize: maxHeaderBytes, insecureHTTPParser: false, highWaterMark: 64 * 1024 } as object),
+    });
+    Object.assign(server, {
+      headersTimeout: headersTimeoutMs,
+      // An upload may take as long as it takes, and so may a watch.
+      requestTimeout: 0,
+      keepAliveTimeout: keepAliveTimeoutMs,
+      timeout: 0,
+      // Node drops headers beyond the limit without a word; their size is bounded already.
+      maxHeadersCount: 0,
+    });
+    server.maxConnections = this.#settings.maxConnections;
+
+    server.on('request', (request: unknown, response: unknown) => {
+      this.#parts.onExchange((hooks) => h1Exchange(request as IncomingMessage, response as ServerResponse, hooks));
+    });
+    // Listening for 'request' makes node wrap every HTTP/2 stream for its compatibility API as well.
+    server.removeAllListeners('stream');
+    // Node makes the session inside 'secureConnection', in a listener of its own behind this one.
+    server.prependListener('secureConnection', (socket) => (this.#accepted = socket));
+    server.on('session', (session) => this.#onSession(session));
+    server.on(
+      'stream',
+      (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: readonly string[]) => {
+        const socket = stream.session === undefined ? undefined : this.#sessions.get(stream.session);
+        // The session can be gone by the time the stream is announced.
+        if (socket === undefined || stream.destroyed) stream.on('error', () => undefined);
+        else this.#parts.onExchange((hooks) => h2Exchange(stream, headers, rawHeaders, socket, hooks));
+      },
+    );
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+      this.#parts.onUpgrade(request, socket as TLSSocket, head),
+    );
+    server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
+      refuse(socket as TLSSocket, failure('MethodNotAllowed', 'the hub does not serve CONNECT'));
+    });
+    server.on('connection', (socket: Socket) => this.#track(socket));
+    server.on('drop', () => metrics.droppedConnections.inc());
+    server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
+      // Plaintext on the TLS port ends here as well: it gets no answer.
+      metrics.tlsErrors.inc();
+      this.#parts.log.debug('connection failed before TLS was established', { error: error.message });
+      socket.destroy();
+    });
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#onClientError(error, socket));
+    server.on('sessionError', () => undefined);
+    return server;
+  }
+
+  #track(socket: Socket): void {
+    this.#sockets.add(socket);
+    this.#parts.metrics.connections.inc();
+    socket.setNoDelay(true);
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      this.#parts.metrics.connections.dec();
+    });
+  }
+
+  #onSession(session: ServerHttp2Session): void {
+    if (this.#accepted !== undefined) this.#sessions.set(session, this.#accepted);
+    session.setLocalWindowSize(sessionWindowBytes);
+    session.on('close', () => this.#sessions.delete(session));
+    session.on('error', () => undefined);
+  }
+
+  #onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+    // A reset is no malformed request.
+    if (!socket.writable || error.code === 'ECONNRESET') {
+      socket.destroy();
+      return;
+    }
+    this.#parts.metrics.malformed.inc();
+    const status =
+      error.code === 'HPE_HEADER_OVERFLOW'
+        ? '431 Request Header Fields Too Large'
+        : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+          ? '408 Request Timeout'
+          : '400 Bad Request';
+    // After this nothing on the connection can be trusted to begin where a request begins.
+    socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`, () => socket.destroy());
+  }
+}
