@@ -11,8 +11,8 @@ export type FailureClass = 'locked' | 'access' | 'full' | 'damaged' | 'closed' |
 export function classifyFailure(error: unknown): FailureClass {
   const codes: string[] = [];
   const messages: string[] = [];
-  for (let cause = error; cause instanceof Error && codes.length < 8; cause = cause.cause) {
-    codes.push(String((cause as NodeJS.ErrnoException).code));
+  for (const cause of causes(error)) {
+    codes.push(String(cause.code));
     messages.push(cause.message);
   }
   const text = messages.join('\n');
@@ -27,4 +27,24 @@ export function classifyFailure(error: unknown): FailureClass {
   if (/corrupt|does not exist|not an sstable|Invalid argument|missing files|no meta/i.test(text)) return 'damaged';
   if (codes.includes('LEVEL_DATABASE_NOT_OPEN') || codes.includes('LEVEL_ITERATOR_NOT_OPEN')) return 'closed';
   return 'other';
+}
+
+/** The error's and its causes' messages, in one line. */
+export function errorText(error: unknown): string {
+  return (
+    causes(error)
+      .map((cause) => cause.message)
+      .join(': ') || String(error)
+  );
+}
+
+/** Not by `instanceof`: errors of LevelDB's native part may come from another realm, and a lock must never be overlooked. */
+function causes(error: unknown): NodeJS.ErrnoException[] {
+  const found: NodeJS.ErrnoException[] = [];
+  let cause = error;
+  while (typeof cause === 'object' && cause !== null && 'message' in cause && found.length < 8) {
+    found.push(cause as NodeJS.ErrnoException);
+    cause = (cause as Error).cause;
+  }
+  return found;
 }

@@ -7,7 +7,7 @@ import { access, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises
 import path from 'node:path';
 import type { Log } from '../../runtime/log.ts';
 import { StoreOpenError } from '../errors.ts';
-import { classifyFailure } from './failure-class.ts';
+import { classifyFailure, errorText } from './failure-class.ts';
 
 // `level` is ClassicLevel under Node.js, but its types leave out what browsers lack: repair and compactRange. (Importing
 // classic-level itself would load LevelDB's native part as soon as the bundle starts, for `holdfast --help` as well.)
@@ -183,10 +183,4 @@ function translate(error: unknown, directory: string): void {
     );
   }
   if (failure === 'full') throw error;
-}
-
-export function errorText(error: unknown): string {
-  const texts: string[] = [];
-  for (let cause = error; cause instanceof Error && texts.length < 4; cause = cause.cause) texts.push(cause.message);
-  return texts.join(': ') || String(error);
 }

@@ -9,10 +9,9 @@ import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { StoreOpenError, StoreReadError, StoreWriteError } from '../errors.ts';
 import type { Durability, Store, StoreOp } from '../types.ts';
-import { classifyFailure } from './failure-class.ts';
+import { classifyFailure, errorText } from './failure-class.ts';
 import { GroupCommit, type WriteCall } from './group-commit.ts';
 import {
-  errorText,
   folderBytes,
   hasRoom,
   openLevelFolder,
