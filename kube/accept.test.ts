@@ -4,7 +4,7 @@ const protobuf = 'application/vnd.kubernetes.protobuf';
 const table = 'application/json;as=Table;v=v1;g=meta.k8s.io';
 
 describe('Accept', () => {
-  const plain = (encoding: string): object => ({ encoding, as: '', plainAcceptable: true, plainEncoding: encoding });
+  const plainOnly = (encoding: string): object => ({ encoding, as: '', plainAcceptable: true, plain: encoding });
 
   test.each([
     ['a kubelet', `${protobuf},application/json`, 'protobuf'],
@@ -22,12 +22,12 @@ describe('Accept', () => {
     ['a stream that is unknown, then JSON', `${protobuf};stream=tail,application/json`, 'json'],
     ['a wildcard whose q is higher', `${protobuf};q=0.1,*/*;q=0.9`, 'json'],
   ])('%s gets the plain form', (_name, accept, encoding) => {
-    expect(negotiate(accept)).toEqual(plain(encoding));
+    expect(negotiate(accept)).toEqual(plainOnly(encoding));
   });
 
   test('without a header the answer is JSON', () => {
-    expect(negotiate(undefined)).toEqual(plain('json'));
-    expect(negotiate('')).toEqual(plain('json'));
+    expect(negotiate(undefined)).toEqual(plainOnly('json'));
+    expect(negotiate('')).toEqual(plainOnly('json'));
   });
 
   test.each(['text/html', 'application/yaml', 'application/cbor', 'application', 'a/b/c', `${table};sv=v2`])(
@@ -37,14 +37,14 @@ describe('Accept', () => {
         encoding: undefined,
         as: '',
         plainAcceptable: false,
-        plainEncoding: undefined,
+        plain: undefined,
       });
     },
   );
 
   test('kubectl get asks for a Table and takes the plain list', () => {
     const accept = `${table},application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json`;
-    expect(negotiate(accept)).toEqual({ encoding: 'json', as: 'Table', plainAcceptable: true, plainEncoding: 'json' });
+    expect(negotiate(accept)).toEqual({ encoding: 'json', as: 'Table', plainAcceptable: true, plain: 'json' });
   });
 
   test('a Table alone leaves no plain form', () => {
@@ -68,12 +68,12 @@ describe('Accept', () => {
       encoding: 'protobuf',
       as: 'PartialObjectMetadataList',
       plainAcceptable: true,
-      plainEncoding: 'json',
+      plain: 'json',
     });
   });
 
   test('custom resources have JSON only', () => {
-    expect(negotiate(`${protobuf},application/json`, ['json'])).toEqual(plain('json'));
+    expect(negotiate(`${protobuf},application/json`, ['json'])).toEqual(plainOnly('json'));
     expect(negotiate(protobuf, ['json'])).toMatchObject({ encoding: undefined });
   });
 });

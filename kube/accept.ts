@@ -11,7 +11,7 @@ export interface Negotiated {
   readonly as: AcceptForm;
   /** Whether the winning clause or a later one takes the plain form, and in which encoding. */
   readonly plainAcceptable: boolean;
-  readonly plainEncoding: Encoding | undefined;
+  readonly plain: Encoding | undefined;
 }
 
 interface Clause {
@@ -28,23 +28,23 @@ const subtypes: Record<Encoding, string> = { json: 'json', protobuf: 'vnd.kubern
  * only. YAML and CBOR are passed over, as the API server passes over what it does not serve.
  */
 export function negotiate(accept: string | undefined, served: readonly Encoding[] = ['json', 'protobuf']): Negotiated {
-  if (accept === undefined || accept === '') return plain(served[0]);
+  if (accept === undefined || accept === '') return plainOnly(served[0]);
   let first: { encoding: Encoding; as: AcceptForm } | undefined;
   for (const clause of parseAccept(accept)) {
     for (const encoding of served) {
       const as = formOf(clause, encoding);
       if (as === undefined) continue;
       if (as === '')
-        return first === undefined ? plain(encoding) : { ...first, plainAcceptable: true, plainEncoding: encoding };
+        return first === undefined ? plainOnly(encoding) : { ...first, plainAcceptable: true, plain: encoding };
       first ??= { encoding, as };
       break;
     }
   }
-  return first === undefined ? plain(undefined) : { ...first, plainAcceptable: false, plainEncoding: undefined };
+  return first === undefined ? plainOnly(undefined) : { ...first, plainAcceptable: false, plain: undefined };
 }
 
-function plain(encoding: Encoding | undefined): Negotiated {
-  return { encoding, as: '', plainAcceptable: encoding !== undefined, plainEncoding: encoding };
+function plainOnly(encoding: Encoding | undefined): Negotiated {
+  return { encoding, as: '', plainAcceptable: encoding !== undefined, plain: encoding };
 }
 
 /** The form that a clause takes in this encoding, undefined if it does not take the encoding at all. */

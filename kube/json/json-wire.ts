@@ -45,7 +45,7 @@ export const jsonWire: Wire = {
   decode(typeMeta, bytes) {
     const object = parseJson(bytes.toString());
     if (typeof object !== 'object' || object === null || Array.isArray(object)) throw malformed('no object');
-    return { apiVersion: typeMeta.apiVersion, kind: typeMeta.kind, ...object };
+    return { kind: typeMeta.kind, apiVersion: typeMeta.apiVersion, ...object };
   },
   encode(typeMeta, object) {
     const { apiVersion: _apiVersion, kind: _kind, ...bare } = object;

@@ -7,11 +7,14 @@ import { closeBrace, malformed, openBrace } from './value-scanner.ts';
 /** Reads a whole object. Without metadata (or with null) all is ''. */
 export function readItemMeta(bytes: Buffer): ItemMeta {
   const meta = { namespace: '', name: '', uid: '', resourceVersion: '' };
+  const seen = new Set<string>();
   const fields = metadataOf(bytes);
   while (fields?.next() === true) {
     const { key } = fields;
-    if (key === 'name' || key === 'namespace' || key === 'uid' || key === 'resourceVersion')
-      meta[key] = fields.string();
+    if (key !== 'name' && key !== 'namespace' && key !== 'uid' && key !== 'resourceVersion') continue;
+    if (seen.has(key)) throw malformed(`metadata.${key} came twice`);
+    seen.add(key);
+    meta[key] = fields.string();
   }
   return meta;
 }
