@@ -76,10 +76,11 @@ function parseAccept(header: string): Clause[] {
     let q = 1;
     const params = new Map<string, string>();
     for (const setting of settings) {
-      const [key = '', value = '', ...more] = setting.split('=').map((word) => word.trim());
+      const [key = '', value = '', ...more] = setting.split('=');
       if (value === '' || more.length > 0) continue;
-      if (key === 'q') q = Number.parseFloat(value) || 0;
-      else params.set(key, value);
+      // As in Go, a q that is no plain number, white space included, counts as 0.
+      if (key.trim() === 'q') q = value === value.trim() ? Number(value) || 0 : 0;
+      else params.set(key.trim(), value.trim());
     }
     clauses.push({ type, subtype: subtype === '' ? '*' : subtype, q, params });
   }

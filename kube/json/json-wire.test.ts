@@ -102,6 +102,7 @@ describe('lists that are refused', () => {
     ['with items twice', `{${head},"items":[],"items":[]}`],
     ['with something after it', `{${head},"items":[]}{}`],
     ['with brackets that do not match', `{${head},"items":[{"metadata":{"name":"a"]}]}`],
+    ['with brackets that do not match inside a spec', `{${head},"items":[{"metadata":{"name":"a"},"b":[}}]}`],
     ['with a number for an item', `{${head},"items":[1]}`],
     ['with a comma before the end', `{${head},"items":[{"metadata":{"name":"a"}},]}`],
     ['with a line break in a string', `{${head},"items":[{"metadata":{"name":"a\n"}}]}`],
