@@ -2,6 +2,7 @@
 // No cluster-signed certificate names the API service, so a stolen node cannot pose as the API server anywhere else.
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
@@ -134,9 +135,9 @@ function misfit(
     const wantedSubject = `O=${request.subject.organization}\nCN=${request.subject.commonName}`;
     if (parsed.subject !== wantedSubject) return 'it names another node';
     if (issuer !== undefined && !parsed.verify(issuer.certificate.publicKey)) return 'it is not from this CA';
-    const missing = request.names.find(
-      (name) => parsed.checkIP(name) === undefined && parsed.checkHost(name, { subject: 'never' }) === undefined,
-    );
+    const isNamed = (name: string): boolean =>
+      (isIP(name) === 0 ? parsed.checkHost(name, { subject: 'never' }) : parsed.checkIP(name)) !== undefined;
+    const missing = request.names.find((name) => !isNamed(name));
     if (missing !== undefined) return `it does not name ${missing}`;
     return undefined;
   } catch (error) {

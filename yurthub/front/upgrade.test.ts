@@ -9,12 +9,15 @@ const serverCredential = serverAuthority.client({ usage: 'server' });
 interface Upstream {
   readonly port: number;
   readonly connections: TLSSocket[];
+  /** The TCP connections underneath. */
+  readonly raw: net.Socket[];
   readonly close: () => void;
 }
 
 /** A TLS server that gives each request head to `onHead` and leaves the connection to it. */
 async function upstream(onHead: (socket: TLSSocket, head: string) => void): Promise<Upstream> {
   const connections: TLSSocket[] = [];
+  const raw: net.Socket[] = [];
   const server = tls.createServer({ ...serverCredential, allowHalfOpen: true }, (socket) => {
     connections.push(socket);
     socket.on('error', () => undefined);
@@ -27,10 +30,13 @@ async function upstream(onHead: (socket: TLSSocket, head: string) => void): Prom
     };
     socket.on('data', onData);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server.on('connection', (socket: net.Socket) => raw.push(socket));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
   return {
     port: (server.address() as net.AddressInfo).port,
     connections,
+    raw,
     close: () => {
       server.close();
       for (const socket of connections) socket.destroy();
@@ -72,7 +78,7 @@ async function setup(
   return { front, server };
 }
 
-function connect(front: FrontFixture, head: string, client: object = front.node): TLSSocket {
+function connect(front: FrontFixture, head: string, client: tls.ConnectionOptions = front.node): TLSSocket {
   const socket = tls.connect({
     host: '127.0.0.1',
     port: front.port,
@@ -80,7 +86,7 @@ function connect(front: FrontFixture, head: string, client: object = front.node)
     ...client,
     ALPNProtocols: ['http/1.1'],
     allowHalfOpen: true,
-  });
+  } as tls.ConnectionOptions);
   socket.on('error', () => undefined);
   socket.write(head);
   return socket;
@@ -151,17 +157,20 @@ test('an abort of either side reaches the other', async () => {
     socket.resume();
     ready.resolve();
   });
-  const first = connect(front, spdy);
+  const tcp = net.connect(front.port, '127.0.0.1');
+  const first = connect(front, spdy, { ...front.node, socket: tcp });
   await once(first, 'data');
   await ready.promise;
   const upstreamClosed = once(server.connections[0] as TLSSocket, 'close');
-  first.destroy();
+  tcp.resetAndDestroy();
   await upstreamClosed;
   const second = connect(front, spdy);
   await once(second, 'data');
   const secondClosed = once(second, 'close');
-  server.connections[1]?.destroy();
-  second.end();
+  server.raw[1]?.resetAndDestroy();
+  // Ended from the other side: an orderly end by the hub would leave this half open.
+  second.resume();
+  second.on('end', () => second.end());
   await secondClosed;
 });
 
@@ -170,6 +179,8 @@ test('a refusal by the API server is passed on, and the connection ends with it'
     socket.write(
       'HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsorr\r\n1\r\ny\r\n0\r\n\r\n',
     );
+    socket.on('end', () => socket.end());
+    socket.resume();
   });
   const client = connect(front, `${spdy}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n`);
   const answer = await readAll(client);
@@ -182,7 +193,7 @@ test('a refusal by the API server is passed on, and the connection ends with it'
 test('no API server: 503 Status; no identity: 401; a body: 400', async () => {
   const front = await startFront(() => Promise.resolve());
   running.push(front);
-  const answers: [string, object, number][] = [
+  const answers: [string, tls.ConnectionOptions, number][] = [
     [spdy, front.node, 503],
     [spdy, {}, 401],
     [spdy.replace('Content-Length: 0', 'Content-Length: 3') + 'abc', front.node, 400],

@@ -84,7 +84,6 @@ function exchange(
       path: request.url ?? '/',
       headers: upgradeHeaders(request, upstream, lane),
       createConnection: () => upstream,
-      agent: false,
       timeout: answerMs,
       maxHeaderSize: 64 * 1024,
     });
