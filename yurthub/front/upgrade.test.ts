@@ -120,7 +120,7 @@ test.each([
   expect(seenHead).toMatch(/\r\nhost: 127\.0\.0\.1:\d+\r\n/i);
   expect(seenHead).toMatch(/\r\nconnection: Upgrade\r\n/i);
   expect(seenHead).not.toMatch(/x-remote|keep-alive/i);
-  if (request === spdy) expect(seenHead.match(/x-stream-protocol-version/gi)?.length).toBe(2);
+  expect(seenHead.match(/x-stream-protocol-version/gi)?.length).toBe(request === spdy ? 2 : undefined);
 });
 
 test('half-close of the server reaches the client, which can still send', async () => {
@@ -155,6 +155,8 @@ test('an abort of either side reaches the other', async () => {
   const { front, server } = await setup((socket) => {
     socket.write(switching);
     socket.resume();
+    // TLS without a close_notify: node reports an end, as Go reports an unexpected EOF.
+    socket.on('end', () => socket.end());
     ready.resolve();
   });
   const tcp = net.connect(front.port, '127.0.0.1');
