@@ -321,6 +321,8 @@ export class ControlPlane {
       '--use-service-account-credentials=true',
       '--leader-elect=false',
       '--bind-address=127.0.0.1',
+      // The default lies below /usr and is made when it is missing.
+      `--flex-volume-plugin-dir=${path.join(this.dir, 'flex-volume')}`,
       `--secure-port=${this.#settings.controllerManagerPort}`,
       ...this.#settings.controllerManagerArgs,
     ]);
