@@ -17,6 +17,8 @@ export interface Exchange {
   readonly socket: TLSSocket;
   readonly signal: AbortSignal;
   readonly response: ExchangeResponse;
+  /** Ends a watch as the API server does when its time is over, and tells the writer that nobody listens any more. */
+  endWatch(): void;
 }
 
 export interface ExchangeResponse extends HubResponse {

@@ -500,7 +500,8 @@ test('a client that stops reading is cut off, and what waits for it is bounded',
   await stop;
 });
 
-test('the stop lets a request finish, ends what does not, and leaves nothing open', async () => {
+test('the stop lets a request finish, ends watches cleanly, and leaves nothing open', async () => {
+  let signalled = false;
   const go = deferred<void>();
   const begun = deferred<void>();
   const fixture = await start(async (request, response) => {
@@ -510,6 +511,7 @@ test('the stop lets a request finish, ends what does not, and leaves nothing ope
       response.head(200, {});
       response.end(Buffer.from('done'));
     } else {
+      request.signal.addEventListener('abort', () => (signalled = true));
       response.head(200, {});
       response.write(Buffer.from('event'));
     }
@@ -527,6 +529,8 @@ test('the stop lets a request finish, ends what does not, and leaves nothing ope
   expect((await quick).body.toString()).toBe('done');
   await stopped;
   await watchClosed;
+  expect(watch.rstCode).toBe(0);
+  expect(signalled).toBe(true);
   const text = await fixture.metrics.text();
   expect(text).toContain('holdfast_front_open_connections 0');
   expect(text).toContain('holdfast_front_open_streams 0');

@@ -76,6 +76,7 @@ export class Front {
   readonly #localSubject: string;
   readonly #connections = new WeakMap<TLSSocket, Promise<Connection>>();
   readonly #exchanges = new Map<Exchange, { progress: number; sinceMs: number } | undefined>();
+  readonly #watches = new Set<Exchange>();
   readonly #upgrades = new Set<Promise<unknown>>();
   readonly #upgradesEnd = new AbortController();
   readonly #startedWaiters: (() => void)[] = [];
@@ -174,6 +175,8 @@ export class Front {
   async #stop(listeners: readonly Listener[]): Promise<void> {
     const over = new AbortController();
     const drained = Promise.all(listeners.map((listener) => listener.drain())).then(() => over.abort());
+    // A watch would go on for minutes; its client is used to the end of one and asks again.
+    for (const watch of this.#watches) watch.endWatch();
     await delay(this.#parts.clock, this.#settings.drainMs, over.signal);
     this.#upgradesEnd.abort();
     for (const { response } of this.#exchanges.keys()) response.abort();
@@ -193,11 +196,15 @@ export class Front {
       closed: (aborted) => {
         metrics.streams.dec();
         this.#exchanges.delete(exchange);
+        this.#watches.delete(exchange);
         metrics.request(verbClass(info), codeClass(exchange.response.statusCode, aborted));
       },
     });
     this.#exchanges.set(exchange, undefined);
-    this.#serve(exchange, (known) => (info = known)).catch((error: unknown) => this.#failed(exchange, error));
+    this.#serve(exchange, (known) => {
+      info = known;
+      if (verbClass(known) === 'watch') this.#watches.add(exchange);
+    }).catch((error: unknown) => this.#failed(exchange, error));
   }
 
   async #serve(exchange: Exchange, learn: (info: RequestInfo) => void): Promise<void> {

@@ -38,6 +38,11 @@ export function h1Exchange(request: IncomingMessage, response: ServerResponse, h
       return client.signal;
     },
     response: answer,
+    endWatch() {
+      if (answer.headSent) answer.end();
+      else answer.abort();
+      client.abort();
+    },
   };
 }
 

@@ -53,6 +53,11 @@ export function h2Exchange(
       return client.signal;
     },
     response: answer,
+    endWatch() {
+      if (answer.headSent) answer.end();
+      else answer.abort();
+      client.abort();
+    },
   };
 }
 
