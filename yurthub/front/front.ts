@@ -61,6 +61,7 @@ export const frontDefaults = { maxConnections: 4_000, stallMs: 300_000, drainMs:
 
 /** Answered by the front itself to the node: the heartbeat's way through TLS, listener and event loop. */
 export const selfCheckPath = '/healthz/holdfast';
+const selfCheckAnswer = 'ok';
 
 /** What a connection proved, kept as long as it lasts. */
 interface Connection {
@@ -234,7 +235,7 @@ export class Front {
     }
     if (target === selfCheckPath && identity.kind === 'node') {
       response.head(200, { 'content-type': 'text/plain', 'content-length': '2' });
-      response.end(Buffer.from('ok'));
+      response.end(Buffer.from(selfCheckAnswer));
       return;
     }
     await this.#parts.handler(new FrontRequest(exchange, info, identity), response);
