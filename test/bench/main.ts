@@ -1,0 +1,110 @@
+// `npm run bench -- NAME`: measures, prints a table with the figures to reach, and writes JSON if asked. Exits 0 when every
+// figure was measured and met, 1 when one was not, 2 for a command line that it does not understand.
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { benchHub, hubMeasurements } from './hub.ts';
+import type { HubReport } from './hub.ts';
+import { hubRows } from './rows.ts';
+import { fullScale, quickScale } from './scale.ts';
+import type { Scale } from './scale.ts';
+import { countFigures, table } from './table.ts';
+
+const usage = `npm run bench -- hub [flags]
+
+Measures the hub against a direct connection and against Go's standard reverse proxy, on a real kube-apiserver.
+
+  --json FILE      writes what was measured as JSON
+  --rounds N       rounds, 1 to 100 (default ${fullScale.rounds}, with --quick ${quickScale.rounds})
+  --quick          a few minutes; figures are indications
+  --hour           the memory slope over an hour instead of ${fullScale.slopeMinutes} minutes
+  --only NAME …    some of: ${Object.keys(hubMeasurements).join(', ')}
+`;
+
+interface Arguments {
+  readonly scale: Scale;
+  readonly only: readonly string[];
+  readonly jsonFile: string | undefined;
+}
+
+const parsed = readArguments(process.argv.slice(2));
+if (typeof parsed === 'string') {
+  process.stderr.write(`${parsed}\n\n${usage}`);
+  process.exitCode = 2;
+} else if (parsed === undefined) process.stdout.write(usage);
+else await main(parsed);
+
+async function main({ scale, only, jsonFile }: Arguments): Promise<void> {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => stop.abort(new Error(`ended by ${signal}`)));
+  }
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  try {
+    const result = await benchHub(scale, only, { say, signal: stop.signal });
+    if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(result, null, 1)}\n`);
+    process.exitCode = print(result, only) ? 0 : 1;
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+    say(String(stop.signal.reason));
+    process.exitCode = 1;
+  }
+}
+
+/** True when nothing failed and no figure was missed. */
+function print(result: HubReport, only: readonly string[]): boolean {
+  const digits = new Map(hubRows.map((row) => [row.id, row.digits]));
+  // With --only, figures that nobody asked for are not listed as open.
+  const rows = only.length === 0 ? result.rows : result.rows.filter(({ measured }) => Object.keys(measured).length > 0);
+  const { met, missed, notMeasured } = countFigures(rows);
+  const machine = Object.entries(result.machine).map(([key, value]) => `${key} ${value}`);
+  process.stdout.write(
+    [
+      '',
+      table(rows, (id) => digits.get(id) ?? 1),
+      '',
+      'Medians of the rounds, with the least and the greatest. CPU is processor time of the proxy alone, from /proc.',
+      result.pinning,
+      `hub: ${result.hub}`,
+      machine.join(', '),
+      ...result.failures.map((failure) => `FAILED ${failure}`),
+      `figures: ${met} met, ${missed} missed, ${notMeasured} not measured`,
+      '',
+    ].join('\n'),
+  );
+  return missed === 0 && notMeasured === 0 && result.failures.length === 0;
+}
+
+/** A string says what is wrong; undefined asks for help. */
+function readArguments(args: readonly string[]): Arguments | string | undefined {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        json: { type: 'string' },
+        rounds: { type: 'string' },
+        quick: { type: 'boolean', default: false },
+        hour: { type: 'boolean', default: false },
+        only: { type: 'string', multiple: true, default: [] },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    if (values.help) return undefined;
+    const [name, ...more] = positionals;
+    if (name !== 'hub') return name === undefined ? 'which benchmark?' : `there is no benchmark ${name}; there is hub`;
+    if (more.length > 0 && values.only.length === 0) return `${more.join(' ')}: what is that?`;
+    const only = [...values.only, ...more].flatMap((list) => list.split(','));
+    const unknown = only.filter((measurement) => !(measurement in hubMeasurements));
+    if (unknown.length > 0) return `--only ${unknown.join(' ')}: there is ${Object.keys(hubMeasurements).join(', ')}`;
+    const base = values.quick ? quickScale : fullScale;
+    const rounds = values.rounds === undefined ? base.rounds : Number(values.rounds);
+    if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) return `--rounds ${values.rounds}: 1 to 100`;
+    return {
+      scale: { ...base, rounds, slopeMinutes: values.hour ? 60 : base.slopeMinutes },
+      only,
+      jsonFile: values.json,
+    };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}

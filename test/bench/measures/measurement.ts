@@ -1,0 +1,39 @@
+// What the measurements have in common.
+import type { Hub } from '../hub-process.ts';
+import type { Samples } from '../samples.ts';
+import type { Scale } from '../scale.ts';
+import type { Testbed } from '../testbed.ts';
+import type { Way } from '../ways.ts';
+
+export interface Context {
+  readonly bed: Testbed;
+  readonly samples: Samples;
+  readonly scale: Scale;
+  /** From 0. */
+  readonly round: number;
+}
+
+/** One round of one measurement, of every way that it is about. */
+export type Measurement = (context: Context) => Promise<void>;
+
+/**
+ * Measures each way once. The order turns from round to round, so that what warms up or wears out is nobody's advantage.
+ * The hub is new and its store empty, and the process is gone before the next way is measured.
+ */
+export async function eachWay(
+  context: Context,
+  measure: (way: Way, hub: Hub | undefined) => Promise<void>,
+): Promise<void> {
+  const { bed, round } = context;
+  const order = ['direct', 'go-proxy', 'hub'] as const;
+  for (let index = 0; index < order.length; index++) {
+    const variant = order[(index + round) % order.length];
+    bed.signal.throwIfAborted();
+    if (variant === 'direct') await measure(bed.direct, undefined);
+    else if (variant === 'go-proxy') await measure(bed.goProxy, undefined);
+    else if (bed.hasHub) {
+      await using hub = await bed.startHub();
+      await measure(hub.way, hub);
+    }
+  }
+}

@@ -1,0 +1,138 @@
+// Every row of the benchmark's table, and the figures to reach. A measurement adds samples to these ids and to no others.
+import type { Summaries, Summary } from './samples.ts';
+import type { Variant } from './ways.ts';
+
+export interface Row {
+  readonly id: string;
+  readonly title: string;
+  readonly unit: string;
+  /** Digits after the point. */
+  readonly digits: number;
+  readonly figure?: Figure;
+}
+
+export interface Figure {
+  readonly text: string;
+  /** Judges medians. Undefined when what it needs was not measured. */
+  isMet(measured: Summaries): boolean | undefined;
+}
+
+export const getConnections = [1, 16, 128] as const;
+export const getEncodings = ['json', 'protobuf'] as const;
+export const watchClients = [1, 100, 1000] as const;
+export const outageKinds = ['refuse', 'blackhole'] as const;
+export type OutageKind = (typeof outageKinds)[number];
+export const coldStartSizes = [100, 10_000] as const;
+
+const kindNames = { refuse: 'refusal', blackhole: 'black hole' } as const;
+
+export const hubRows: readonly Row[] = [
+  ...getConnections.flatMap((connections) =>
+    getEncodings.flatMap((encoding) => getRows(`get-${connections}-${encoding}`, connections, encoding, 'h2')),
+  ),
+  ...getRows('get-16-json-h1', 16, 'json', 'h1'),
+  row('list-cold-total', 'list 5,000 × 4 KB, first of a new view: total', 'ms', 0, atMostTimes(2, 'direct')),
+  row('list-cold-first-byte', '  first byte', 'ms', 0),
+  row('list-cold-settled', '  until the store has it (process idle)', 'ms', 0, atMostTimes(2, 'direct')),
+  row('list-cold-cpu', '  CPU until idle', 'ms', 0),
+  row('list-cold-growth', '  memory, highest above before', 'MiB', 1, below(64, 'MiB')),
+  row('list-warm-total', 'list 5,000 × 4 KB again: total', 'ms', 0),
+  row('list-warm-cpu', '  CPU until idle', 'ms', 0),
+  row('list-memory', 'resident after the lists', 'MiB', 1),
+  row('list-memory-minute', '  one minute later', 'MiB', 1),
+  ...watchClients.flatMap((clients) => watchRows(clients)),
+  ...outageKinds.flatMap((kind) => outageRows(kind)),
+  ...coldStartSizes.flatMap((objects) =>
+    outageKinds.map((kind) =>
+      row(
+        coldStartRow(objects, kind),
+        `cold start, cloud gone by ${kindNames[kind]}: first list of ${objects.toLocaleString('en')}`,
+        'ms',
+        0,
+      ),
+    ),
+  ),
+  row('idle-resident', 'resident, kubelet of 30 pods (stand-in)', 'MiB', 1, atMost(110, 'MiB')),
+  row('idle-proportional', '  proportional (PSS)', 'MiB', 1),
+  row('idle-peak', '  highest since the start', 'MiB', 1),
+  row('slope', 'memory slope at 10 events/s', 'MiB/h', 2),
+  row('slope-resident', '  resident at the end', 'MiB', 1, atMost(110, 'MiB')),
+  row('lease-p99', 'Lease PUT beside large lists: p99', 'ms', 1, below(100, 'ms')),
+  row('lease-max', '  longest', 'ms', 1),
+];
+
+export function coldStartRow(objects: number, kind: OutageKind): string {
+  return `cold-start-${objects}-${kind}`;
+}
+
+function getRows(id: string, connections: number, encoding: string, protocol: string): Row[] {
+  const title = `small GET, ${connections} connection${connections > 1 ? 's' : ''}, ${encoding}, ${protocol}`;
+  return [
+    row(`${id}-cpu`, `${title}: CPU`, 'µs/request', 0, connections === 16 ? atMostTimes(1.5, 'go-proxy') : undefined),
+    row(`${id}-rate`, '  rate', '1/s', 0),
+    row(`${id}-p99`, '  p99', 'ms', 2),
+  ];
+}
+
+function watchRows(clients: number): Row[] {
+  const id = `watch-${clients}`;
+  const title = `watch, ${clients.toLocaleString('en')} client${clients > 1 ? 's' : ''}, ${watchRate(clients)} events/s`;
+  return [
+    row(`${id}-p99`, `${title}: p99 delay`, 'ms', 1, clients === 100 ? atMostBehind(20, 'direct') : undefined),
+    row(`${id}-p50`, '  p50 delay', 'ms', 1),
+    row(`${id}-max`, '  longest delay', 'ms', 1),
+    row(`${id}-missed`, '  events missed', '', 0),
+    row(`${id}-cpu`, '  CPU per event and client', 'µs', 0),
+    row(`${id}-resident`, '  resident', 'MiB', 1),
+  ];
+}
+
+export function watchRate(clients: number): number {
+  return clients > 100 ? 5 : 20;
+}
+
+function outageRows(kind: OutageKind): Row[] {
+  const figure = kind === 'refuse' ? below(300, 'ms') : below(3000, 'ms');
+  return [
+    row(`${kind}-first-get`, `first offline answer after a ${kindNames[kind]}: GET`, 'ms', 0, figure),
+    row(`${kind}-first-list`, '  list without resourceVersion', 'ms', 0, figure),
+    row(`${kind}-fresh`, `live again after a ${kindNames[kind]}: fresh answer`, 'ms', 0, below(3000, 'ms')),
+    row(`${kind}-event`, '  the missed watch event', 'ms', 0, below(3000, 'ms')),
+  ];
+}
+
+function row(id: string, title: string, unit: string, digits: number, figure?: Figure): Row {
+  return { id, title, unit, digits, ...(figure === undefined ? {} : { figure }) };
+}
+
+function atMost(limit: number, unit: string): Figure {
+  return { text: `≤ ${limit} ${unit}`, isMet: ({ hub }) => hub && hub.median <= limit };
+}
+
+function below(limit: number, unit: string): Figure {
+  return { text: `< ${limit} ${unit}`, isMet: ({ hub }) => hub && hub.median < limit };
+}
+
+function atMostTimes(factor: number, base: Variant): Figure {
+  return {
+    text: `≤ ${factor} × ${base}`,
+    isMet: (measured) => compare(measured, base, (hub, other) => hub <= factor * other),
+  };
+}
+
+function atMostBehind(ms: number, base: Variant): Figure {
+  return {
+    text: `≤ ${base} + ${ms} ms`,
+    isMet: (measured) => compare(measured, base, (hub, other) => hub <= other + ms),
+  };
+}
+
+function compare(
+  measured: Summaries,
+  base: Variant,
+  holds: (hub: number, other: number) => boolean,
+): boolean | undefined {
+  const hub = measured.hub;
+  const other: Summary | undefined = measured[base];
+  return hub && other && holds(hub.median, other.median);
+}

@@ -1,0 +1,41 @@
+// How long the benchmark measures.
+
+export interface Scale {
+  readonly rounds: number;
+  readonly getSeconds: number;
+  readonly watchSeconds: number;
+  readonly warmLists: number;
+  readonly largeListsBesideLease: number;
+  /** How long a link stays cut before it heals. */
+  readonly outageSeconds: number;
+  /** Between the first requests of the kubelet stand-in and the reading of idle memory. */
+  readonly settleSeconds: number;
+  /** Read memory once more a minute after the large lists. */
+  readonly minuteLater: boolean;
+  readonly slopeMinutes: number;
+}
+
+export const fullScale: Scale = {
+  rounds: 3,
+  getSeconds: 3,
+  watchSeconds: 10,
+  warmLists: 3,
+  largeListsBesideLease: 8,
+  outageSeconds: 20,
+  settleSeconds: 30,
+  minuteLater: true,
+  slopeMinutes: 10,
+};
+
+/** Shows that everything can be measured; its figures are indications. */
+export const quickScale: Scale = {
+  rounds: 1,
+  getSeconds: 1,
+  watchSeconds: 2,
+  warmLists: 1,
+  largeListsBesideLease: 3,
+  outageSeconds: 4,
+  settleSeconds: 5,
+  minuteLater: false,
+  slopeMinutes: 0.5,
+};

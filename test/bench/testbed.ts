@@ -1,0 +1,105 @@
+// What every measurement stands on: a real API server with the objects to read, Go's reverse proxy, and new hubs on demand.
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { buildBinaries } from '../cluster/binaries.ts';
+import type { PemPair } from '../cluster/certificates.ts';
+import { ControlPlane } from '../cluster/control-plane.ts';
+import { Hub, hubExecutable } from './hub-process.ts';
+import { buildLoadTool, LoadTool } from './load-tool.ts';
+import { choosePinning, pinToLoad } from './pinning.ts';
+import type { Pinning } from './pinning.ts';
+import { nodeName, seedCluster } from './seed.ts';
+import type { ClientFiles, Way } from './ways.ts';
+
+export interface TestbedOptions {
+  readonly say: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+export class Testbed implements AsyncDisposable {
+  readonly plane: ControlPlane;
+  readonly load: LoadTool;
+  readonly pinning: Pinning;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+  readonly direct: Way;
+  readonly goProxy: Way;
+  /** May read everything; the hub has it upstream as well, so that its clients are to it what the kubelet is. */
+  readonly identity: ClientFiles;
+  /** `system:node:…`, for what only a node may write. */
+  readonly nodeIdentity: ClientFiles;
+  readonly #stack: AsyncDisposableStack;
+  readonly #dir: string;
+
+  private constructor(
+    parts: Pick<Testbed, 'plane' | 'load' | 'pinning' | 'direct' | 'goProxy' | 'identity' | 'nodeIdentity'>,
+    options: TestbedOptions,
+    stack: AsyncDisposableStack,
+  ) {
+    this.plane = parts.plane;
+    this.load = parts.load;
+    this.pinning = parts.pinning;
+    this.direct = parts.direct;
+    this.goProxy = parts.goProxy;
+    this.identity = parts.identity;
+    this.nodeIdentity = parts.nodeIdentity;
+    this.signal = options.signal;
+    this.say = options.say;
+    this.#stack = stack;
+    this.#dir = parts.plane.dir;
+  }
+
+  /** Builds what is missing, starts, seeds; under a minute when everything is built. */
+  static async start(options: TestbedOptions): Promise<Testbed> {
+    await buildBinaries(['etcd', 'kube-apiserver'], options.say);
+    const file = await buildLoadTool(options.say);
+    const pinning = await choosePinning();
+    options.say(pinning.description);
+    await pinToLoad(pinning, process.pid);
+    await using stack = new AsyncDisposableStack();
+    options.signal.throwIfAborted();
+    const plane = await ControlPlane.start({ controllers: false });
+    stack.defer(() => plane.stop());
+    for (const name of ['etcd', 'kube-apiserver']) {
+      const record = plane.processes.running(name);
+      if (record) await pinToLoad(pinning, record.pid);
+    }
+    const identity = writePair(plane, plane.clientCertificate('bench', ['system:masters']), 'bench');
+    const nodeIdentity = writePair(plane, plane.nodeCertificate(nodeName), 'node');
+    const serving = writePair(plane, plane.serverCertificate('go-proxy', ['127.0.0.1']), 'go-proxy');
+    const load = new LoadTool({ file, pinning, signal: options.signal });
+    const direct: Way = { variant: 'direct', url: plane.url, caFile: plane.caFile, pid: undefined };
+    const proxy = await load.startProxy(direct, identity, serving);
+    stack.use(proxy.child);
+    const url = `https://127.0.0.1:${proxy.port}`;
+    const goProxy: Way = { variant: 'go-proxy', url, caFile: plane.caFile, pid: proxy.child.pid };
+    await seedCluster(plane, load, direct, identity, options.say);
+    const parts = { plane, load, pinning, direct, goProxy, identity, nodeIdentity };
+    return new Testbed(parts, options, stack.move());
+  }
+
+  get hasHub(): boolean {
+    return hubExecutable() !== undefined;
+  }
+
+  /** A hub with an empty store in front of the API server, or of what `upstream` names. Whoever starts it ends it. */
+  startHub(upstream: string = this.plane.url): Promise<Hub> {
+    const { pinning, signal, identity, plane } = this;
+    const dir = mkdtempSync(path.join(this.#dir, 'hubs-'));
+    return Hub.start({ pinning, signal, identity, clusterCaFile: plane.caFile, nodeName, dir }, upstream);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+function writePair(plane: ControlPlane, pair: PemPair, name: string): ClientFiles {
+  const files = {
+    certificateFile: path.join(plane.dir, `bench-${name}.crt`),
+    keyFile: path.join(plane.dir, `bench-${name}.key`),
+  };
+  writeFileSync(files.certificateFile, pair.certificate);
+  writeFileSync(files.keyFile, pair.key, { mode: 0o600 });
+  return files;
+}
