@@ -4,6 +4,7 @@
 import { type Clock, delay } from '../../runtime/clock.ts';
 import { headerValue } from '../../runtime/headers.ts';
 import type { Log } from '../../runtime/log.ts';
+import type { Metrics } from '../../runtime/metrics.ts';
 import type { ResourceRequest } from '../../kube/request-info.ts';
 import { failure } from '../../kube/status.ts';
 import { sendReply, sendStatus } from '../answers.ts';
@@ -12,7 +13,7 @@ import type { HubRequest, HubResponse, Overlay, Store, Uplink, UpstreamReply, Vi
 import { EventDelivery } from './event-delivery.ts';
 import { EventSpool } from './event-spool.ts';
 import { EventWrites } from './event-writes.ts';
-import type { WriteKind, WriteMetrics } from './metrics.ts';
+import { type WriteKind, type WriteMetrics, writeMetrics } from './metrics.ts';
 import { NodeLease } from './node-lease.ts';
 import { needsCloud, readObject, RefusedError } from './request-object.ts';
 import { routeOf } from './route.ts';
@@ -26,7 +27,7 @@ export interface OfflineWritesParts {
   readonly uplink: Uplink;
   readonly views: ViewReader;
   readonly log: Log;
-  readonly metrics: WriteMetrics;
+  readonly metrics: Metrics;
   readonly clock: Clock;
 }
 
@@ -47,6 +48,7 @@ const reportRetryMs = 5_000;
 export class OfflineWrites {
   readonly #parts: OfflineWritesParts;
   readonly #settings: OfflineWritesSettings;
+  readonly #metrics: WriteMetrics;
   readonly #lease: NodeLease;
   readonly #status: StatusWrites;
   readonly #spool: EventSpool;
@@ -59,17 +61,17 @@ export class OfflineWrites {
     const { maxBodyBytes } = settings;
     this.#parts = parts;
     this.#settings = settings;
+    this.#metrics = writeMetrics(parts.metrics);
+    const inner = { ...parts, metrics: this.#metrics };
     this.#lease = new NodeLease(parts.store, settings.nodeName);
-    this.#status = new StatusWrites(parts, { maxBodyBytes });
-    this.#spool = new EventSpool(parts, {
-      maxCount: settings.eventSpoolMaxCount,
-      maxBytes: settings.eventSpoolMaxBytes,
-    });
-    this.#events = new EventWrites(this.#spool, parts.metrics);
+    this.#status = new StatusWrites(inner, { maxBodyBytes });
+    const { eventSpoolMaxCount: maxCount, eventSpoolMaxBytes: maxBytes } = settings;
+    this.#spool = new EventSpool(inner, { maxCount, maxBytes });
+    this.#events = new EventWrites(this.#spool, this.#metrics);
     const eventsPerSecond = settings.eventsPerSecond ?? 20;
-    this.#delivery = new EventDelivery({ ...parts, spool: this.#spool }, { eventsPerSecond, maxBodyBytes });
-    this.#tokens = new SavedTokens(parts, { maxCount: settings.maxSavedTokens ?? 1_000 });
-    this.#decisions = new SavedDecisions(parts, { maxCount: settings.maxSavedDecisions ?? 500 });
+    this.#delivery = new EventDelivery({ ...inner, spool: this.#spool }, { eventsPerSecond, maxBodyBytes });
+    this.#tokens = new SavedTokens(inner, { maxCount: settings.maxSavedTokens ?? 1_000 });
+    this.#decisions = new SavedDecisions(inner, { maxCount: settings.maxSavedDecisions ?? 500 });
   }
 
   /** Reads what an earlier run left in the store. To be called once, before anything else. */
@@ -110,11 +112,11 @@ export class OfflineWrites {
         }
       }
       await this.#answer(kind, request, response, info, body);
-      this.#parts.metrics.answers.inc({ kind, outcome: 'acknowledged' });
+      this.#metrics.answers.inc({ kind, outcome: 'acknowledged' });
     } catch (error) {
       const refused = refusalOf(error);
       if (refused === undefined || response.headSent) throw error;
-      this.#parts.metrics.answers.inc({ kind, outcome: 'refused' });
+      this.#metrics.answers.inc({ kind, outcome: 'refused' });
       sendStatus(request, response, refused.answer);
     }
   }
@@ -126,7 +128,8 @@ export class OfflineWrites {
 
   /**
    * The first thing to do when the cloud can be reached again, also for the first time after a start, and before reflectors
-   * resume: reports finished pods and takes away every other overlay. Stops early when the cloud is lost again.
+   * resume: reports finished pods and takes away every other overlay. Rejects with CloudUnreachableError when the
+   * cloud is lost again on the way.
    */
   async beginReturn(signal: AbortSignal): Promise<void> {
     await this.#status.beginReturn(signal);
@@ -139,7 +142,11 @@ export class OfflineWrites {
 
   async #retryReports(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      if (this.#status.unreported && this.#parts.uplink.cloud.reachable) await this.#status.retryReports(signal);
+      try {
+        if (this.#status.unreported && this.#parts.uplink.cloud.reachable) await this.#status.retryReports(signal);
+      } catch {
+        // The cloud is gone again, or we are to end: the next return, or the next start, takes it up.
+      }
       await delay(this.#parts.clock, reportRetryMs, signal);
     }
   }
@@ -172,7 +179,7 @@ export class OfflineWrites {
       else if (kind === 'token') await this.#tokens.keep(request, info, body, reply, this.#parts.clock.wallMs());
       else await this.#decisions.keep(request, info, body, reply);
     } catch (error) {
-      this.#parts.metrics.unsaved.inc({ kind });
+      this.#metrics.unsaved.inc({ kind });
       this.#parts.log.warn('a reply could not be kept for when the cloud is out of reach', {
         kind,
         error: String(error),

@@ -6,6 +6,7 @@ import { headerValue } from '../../runtime/headers.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { ResourceRequest } from '../../kube/request-info.ts';
 import { failure } from '../../kube/status.ts';
+import { CloudUnreachableError } from '../errors.ts';
 import type { KubeObject } from '../../kube/wire.ts';
 import type { HubRequest, HubResponse, Store, Uplink, UpstreamReply, ViewReader } from '../types.ts';
 import type { FinishedPodOutcome, WriteMetrics } from './metrics.ts';
@@ -103,8 +104,8 @@ export class StatusWrites {
   }
 
   /**
-   * One pass over the overlay, with the cloud reachable. Resolves early when it is lost again or `signal` aborts: what is
-   * left is done at the next return.
+   * One pass over the overlay, with the cloud reachable. Rejects with CloudUnreachableError when it is lost again on the
+   * way, and ends early when `signal` aborts: what is left is done at the next return.
    */
   async beginReturn(signal: AbortSignal): Promise<void> {
     await this.#serial.run(async () => {
@@ -131,7 +132,7 @@ export class StatusWrites {
         metrics.finishedPods.inc({ outcome });
         if (outcome === 'gone' || outcome === 'rejected') await this.#drop([entry]);
       } catch (error) {
-        if (signal.aborted) return;
+        if (signal.aborted || error instanceof CloudUnreachableError) throw error;
         const { namespace, name } = entry;
         log.warn('the status of a finished pod could not be sent', { namespace, name, error: String(error) });
       }
@@ -174,7 +175,7 @@ export class StatusWrites {
 
   /** The overlay stays until a view has the version in which the cloud has it: the views are behind. */
   async #arrived(entry: OverlayEntry, cloud: KubeObject): Promise<void> {
-    const arrivedAs = String(metadataOf(cloud)['resourceVersion'] as string);
+    const arrivedAs = metadataOf(cloud)['resourceVersion'] as string;
     await this.overlay.put({ ...entry, arrivedAs });
     const stored = await this.#parts.views.stored({ group: '', version: 'v1', ...objectOf(entry) });
     // A view that has this version already will not hear of it again.
