@@ -83,14 +83,22 @@ export class TcpRelay {
   }
 
   async #shut(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const near of this.#waiting) near.resetAndDestroy();
-    this.#waiting.clear();
-    for (const { near, far } of this.#pairs) void (near.resetAndDestroy(), far.resetAndDestroy());
-    await closed;
+    const sockets = [...this.#waiting, ...[...this.#pairs].flatMap(({ near, far }) => [near, far])].filter(
+      (socket) => !socket.closed,
+    );
+    const closed = sockets.map((socket) => new Promise<void>((resolve) => void socket.once('close', () => resolve())));
+    closed.push(new Promise<void>((resolve) => void this.#server.close(() => resolve())));
+    for (const socket of sockets) socket.resetAndDestroy();
+    await Promise.all(closed);
   }
 
   #accept(near: Socket): void {
+    if (this.#fault === 'refuse') {
+      // Was in the backlog when the listener closed; left open it would keep `cut` waiting.
+      near.on('error', () => undefined);
+      near.resetAndDestroy();
+      return;
+    }
     if (this.#fault !== 'blackhole') {
       this.#dial(near);
       return;
@@ -119,7 +127,7 @@ export class TcpRelay {
       // The other side learns of it by 'close'; what was wrong is between the two ends.
       from.on('error', () => undefined);
       from.on('close', (hadError) => {
-        this.#pairs.delete(pair);
+        if (to.closed) this.#pairs.delete(pair);
         if (hadError) to.resetAndDestroy();
         else to.destroySoon();
       });
