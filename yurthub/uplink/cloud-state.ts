@@ -105,9 +105,9 @@ const byCode: Readonly<Record<string, LossReason>> = {
 
 /** The reason in a connection error of Node.js, by its code. */
 export function lossReasonOf(error: unknown): LossReason {
-  if (!(error instanceof Error)) return 'other';
+  if (typeof error !== 'object' || error === null) return 'other';
   // Happy eyeballs: all addresses failed, each with its own error; the first one speaks.
-  if (error instanceof AggregateError && error.errors.length > 0) return lossReasonOf(error.errors[0]);
+  if ('errors' in error && Array.isArray(error.errors) && error.errors.length > 0) return lossReasonOf(error.errors[0]);
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   const known = byCode[code];
   if (known !== undefined) return known;

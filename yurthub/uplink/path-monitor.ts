@@ -164,8 +164,12 @@ export class PathMonitor {
     const { clock, metrics } = this.#parts;
     const unanswered = new Set(this.#path.openSessions());
     let answered = false;
+    let over = false;
     let arrived = this.#path.bytesRead();
-    const overdue = (): void => {
+    // One turn later: after a pause of the whole process timers run before the sockets have been read.
+    const overdue = (): void => void setImmediate(judge);
+    const judge = (): void => {
+      if (over) return;
       const now = this.#path.bytesRead();
       const alive = [...now].filter(([connection, bytes]) => bytes > (arrived.get(connection) ?? 0));
       if (answered) {
@@ -199,6 +203,7 @@ export class PathMonitor {
       );
     }
     const pings = await Promise.allSettled([...unanswered].map(ping));
+    over = true;
     timer.cancel();
     const failed = pings.filter(({ status }) => status === 'rejected').length;
     metrics.pings.inc({ outcome: 'failed' }, failed);

@@ -54,10 +54,14 @@ export class StreamSession {
         reject(Object.assign(new Error('closed before its settings'), { code: 'ECONNRESET' }));
       session.once('connect', () => session.setLocalWindowSize(settings.sessionWindowBytes));
       session.once('close', onClose);
+      // A socket that has died already never tells the session.
+      if (socket.destroyed) onClose();
+      socket.once('close', onClose);
       // For good: an error of the session reaches whoever waits by 'close' and by the streams.
       session.on('error', reject);
       session.once('remoteSettings', () => {
         session.off('close', onClose);
+        socket.off('close', onClose);
         signal.removeEventListener('abort', onAbort);
         resolve();
       });
@@ -123,7 +127,8 @@ export class StreamSession {
   }
 
   destroy(): void {
-    this.#session.destroy();
+    // With an error: without one its streams would end as if their answers were complete.
+    this.#session.destroy(new Error('the connection was given up'), http2.constants.NGHTTP2_CANCEL);
     this.#socket.destroy();
   }
 }

@@ -26,9 +26,13 @@ export class UnaryConnection {
       keepAliveMaxTimeout: settings.idleMs,
       maxHeaderSize: 256 << 10,
       connect: (_options, callback) => {
-        if (given || socket.destroyed) callback(new Error('the connection has closed'), null);
-        else callback(null, socket);
+        const again = given;
         given = true;
+        // In another turn: undici does not look at its queue while it is starting a connection.
+        queueMicrotask(() => {
+          if (again || socket.destroyed) callback(new Error('the connection has closed'), null);
+          else callback(null, socket);
+        });
       },
     });
     socket.once('close', () => {

@@ -1,0 +1,72 @@
+import {
+  chooseServer,
+  decidePath,
+  lossReasonOf,
+  pingDeadlineMs,
+  type PathEvent,
+  type PathStatus,
+} from './cloud-state.ts';
+
+const events: PathEvent[] = [
+  { kind: 'answered' },
+  { kind: 'replaced' },
+  { kind: 'dialFailed', reason: 'refused' },
+  { kind: 'gateway' },
+  { kind: 'silent' },
+];
+
+test.each<[PathStatus, PathStatus[]]>([
+  ['reachable', ['reachable', 'reachable', 'lost', 'lost', 'suspect']],
+  ['suspect', ['reachable', 'reachable', 'lost', 'lost', 'suspect']],
+  ['lost', ['lost', 'reachable', 'lost', 'lost', 'lost']],
+])('from %s each event leads to its status', (from, to) => {
+  expect(events.map((event) => decidePath(from, event).status)).toEqual(to);
+});
+
+test('probing starts with the loss and stops with the return, and never twice', () => {
+  for (const from of ['reachable', 'suspect', 'lost'] as const)
+    for (const event of events) {
+      const { status, actions } = decidePath(from, event);
+      expect(actions.includes('startProbing')).toBe(from === 'reachable' && status !== 'reachable');
+      expect(actions.includes('stopProbing')).toBe(from !== 'reachable' && status === 'reachable');
+    }
+});
+
+test('a loss is counted once, with its reason', () => {
+  expect(decidePath('reachable', { kind: 'dialFailed', reason: 'dns' }).lossReason).toBe('dns');
+  expect(decidePath('suspect', { kind: 'dialFailed', reason: 'dns' }).lossReason).toBeUndefined();
+});
+
+test('only silence rejects requests that are under way', () => {
+  expect(decidePath('reachable', { kind: 'silent' }).actions).toContain('rejectPending');
+  expect(decidePath('reachable', { kind: 'dialFailed', reason: 'refused' }).actions).not.toContain('rejectPending');
+});
+
+test('a satellite link gets two round trips for a ping', () => {
+  expect(pingDeadlineMs(20, 2_000)).toBe(2_000);
+  expect(pingDeadlineMs(2_100, 2_000)).toBe(4_200);
+});
+
+test('the present server is kept while it works, then the first that works is taken', () => {
+  expect(chooseServer(['reachable', 'reachable'], 1)).toBe(1);
+  expect(chooseServer(['reachable', 'lost'], 1)).toBe(0);
+  expect(chooseServer(['suspect', 'lost'], 1)).toBeUndefined();
+});
+
+test.each([
+  ['ECONNREFUSED', 'refused'],
+  ['ENOTFOUND', 'dns'],
+  ['CERT_NOT_YET_VALID', 'certificate_time'],
+  ['CERT_HAS_EXPIRED', 'certificate_time'],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'tls'],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', 'tls'],
+  ['ENETUNREACH', 'unroutable'],
+  ['EWHATEVER', 'other'],
+])('%s is the loss reason %s', (code, reason) => {
+  expect(lossReasonOf(Object.assign(new Error('no'), { code }))).toBe(reason);
+});
+
+test('of several addresses that failed the first one gives the reason', () => {
+  const refused = Object.assign(new Error('no'), { code: 'ECONNREFUSED' });
+  expect(lossReasonOf(new AggregateError([refused, new Error('other')]))).toBe('refused');
+});
