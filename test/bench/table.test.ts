@@ -1,10 +1,12 @@
 import { hubRows } from './rows.ts';
 import { Samples } from './samples.ts';
 import { countFigures, report, table } from './table.ts';
+import { variants } from './ways.ts';
+import type { Variant } from './ways.ts';
 
-function measured(row: string, values: { direct?: number[]; 'go-proxy'?: number[]; hub?: number[] }): Samples {
+function measured(row: string, values: Partial<Record<Variant, readonly number[]>>): Samples {
   const samples = new Samples();
-  for (const variant of ['direct', 'go-proxy', 'hub'] as const) {
+  for (const variant of variants) {
     for (const value of values[variant] ?? []) samples.add(row, variant, value);
   }
   return samples;

@@ -1,4 +1,4 @@
-// What every measurement stands on: a real API server with the objects to read, Go's reverse proxy, and new hubs on demand.
+// What every measurement stands on: a real API server with the objects to read, and new proxies and hubs on demand.
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buildBinaries } from '../cluster/binaries.ts';
@@ -23,7 +23,6 @@ export class Testbed implements AsyncDisposable {
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
   readonly direct: Way;
-  readonly goProxy: Way;
   /** May read everything; the hub has it upstream as well, so that its clients are to it what the kubelet is. */
   readonly identity: ClientFiles;
   /** `system:node:…`, for what only a node may write. */
@@ -32,7 +31,7 @@ export class Testbed implements AsyncDisposable {
   readonly #dir: string;
 
   private constructor(
-    parts: Pick<Testbed, 'plane' | 'load' | 'pinning' | 'direct' | 'goProxy' | 'identity' | 'nodeIdentity'>,
+    parts: Pick<Testbed, 'plane' | 'load' | 'pinning' | 'direct' | 'identity' | 'nodeIdentity'>,
     options: TestbedOptions,
     stack: AsyncDisposableStack,
   ) {
@@ -40,7 +39,6 @@ export class Testbed implements AsyncDisposable {
     this.load = parts.load;
     this.pinning = parts.pinning;
     this.direct = parts.direct;
-    this.goProxy = parts.goProxy;
     this.identity = parts.identity;
     this.nodeIdentity = parts.nodeIdentity;
     this.signal = options.signal;
@@ -66,20 +64,25 @@ export class Testbed implements AsyncDisposable {
     }
     const identity = writePair(plane, plane.clientCertificate('bench', ['system:masters']), 'bench');
     const nodeIdentity = writePair(plane, plane.nodeCertificate(nodeName), 'node');
-    const serving = writePair(plane, plane.serverCertificate('go-proxy', ['127.0.0.1']), 'go-proxy');
     const load = new LoadTool({ file, pinning, signal: options.signal });
     const direct: Way = { variant: 'direct', url: plane.url, caFile: plane.caFile, pid: undefined };
-    const proxy = await load.startProxy(direct, identity, serving);
-    stack.use(proxy.child);
-    const url = `https://127.0.0.1:${proxy.port}`;
-    const goProxy: Way = { variant: 'go-proxy', url, caFile: plane.caFile, pid: proxy.child.pid };
     await seedCluster(plane, load, direct, identity, options.say);
-    const parts = { plane, load, pinning, direct, goProxy, identity, nodeIdentity };
+    const parts = { plane, load, pinning, direct, identity, nodeIdentity };
     return new Testbed(parts, options, stack.move());
   }
 
   get hasHub(): boolean {
     return hubExecutable() !== undefined;
+  }
+
+  /** A new reverse proxy in front of the API server. Whoever starts it ends it. */
+  async startGoProxy(): Promise<{ way: Way } & AsyncDisposable> {
+    const serving = writePair(this.plane, this.plane.serverCertificate('go-proxy', ['127.0.0.1']), 'go-proxy');
+    const { child, port } = await this.load.startProxy(this.direct, this.identity, serving);
+    return {
+      way: { variant: 'go-proxy', url: `https://127.0.0.1:${port}`, caFile: this.plane.caFile, pid: child.pid },
+      [Symbol.asyncDispose]: () => child.stop(),
+    };
   }
 
   /** A hub with an empty store in front of the API server, or of what `upstream` names. Whoever starts it ends it. */

@@ -150,18 +150,25 @@ func (t *target) exchange(client *http.Client, method, path string, body object)
 	return answer, json.Unmarshal(text, &answer)
 }
 
-// listVersion is the resourceVersion of a collection, to start a watch from.
-func (t *target) listVersion(client *http.Client, path string) (string, error) {
-	list, err := t.exchange(client, http.MethodGet, withQuery(path, "resourceVersion=0"), nil)
+// startList reads a collection as an informer does, in the encoding of its watch, and returns the version to watch from.
+func (t *target) startList(client *http.Client, path string) (string, error) {
+	response, err := t.open(client, withQuery(path, "limit=500&resourceVersion=0"))
 	if err != nil {
 		return "", err
 	}
-	metadata, _ := list["metadata"].(object)
-	version, _ := metadata["resourceVersion"].(string)
-	if version == "" {
-		return "", fmt.Errorf("GET %s: a list without resourceVersion", path)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", err
 	}
-	return version, nil
+	list, err := readList(body)
+	return list.resourceVersion, err
+}
+
+// watchFrom opens a watch as an informer does.
+func (t *target) watchFrom(client *http.Client, path, version string) (*http.Response, error) {
+	query := "watch=true&allowWatchBookmarks=true&timeoutSeconds=3000&resourceVersion=" + version
+	return t.open(client, withQuery(path, query))
 }
 
 func withQuery(path, query string) string {

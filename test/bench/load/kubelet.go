@@ -52,15 +52,11 @@ func runKubelet(args []string) error {
 }
 
 func (t *target) listAndWatch(client *http.Client, path string) error {
-	if _, err := t.get(client, withQuery(path, "limit=500&resourceVersion=0")); err != nil {
-		return err
-	}
-	version, err := t.listVersion(client, path)
+	version, err := t.startList(client, path)
 	if err != nil {
 		return err
 	}
-	query := "watch=true&allowWatchBookmarks=true&timeoutSeconds=3000&resourceVersion=" + version
-	response, err := t.open(client, withQuery(path, query))
+	response, err := t.watchFrom(client, path, version)
 	if err != nil {
 		return err
 	}

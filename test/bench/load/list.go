@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/binary"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -58,46 +56,14 @@ func runList(args []string) error {
 		result.TotalMs = append(result.TotalMs, milliseconds(time.Since(started)))
 		result.Bytes = int64(body.Len())
 		// A list that is short would be fast: count before believing the time.
-		if result.Items, err = countItems(body.Bytes()); err != nil {
+		list, err := readList(body.Bytes())
+		if err != nil {
 			return err
 		}
+		result.Items = list.items
 		if *expect >= 0 && result.Items != *expect {
 			return fmt.Errorf("GET %s: %d items instead of %d", *path, result.Items, *expect)
 		}
 	}
 	return printResult(result)
-}
-
-// countItems counts the items of a list in JSON, or in Kubernetes protobuf: "k8s\0", then Unknown{raw = 2}, and in it the
-// List{items = 2}.
-func countItems(body []byte) (int, error) {
-	raw, isProtobuf := bytes.CutPrefix(body, []byte("k8s\x00"))
-	if !isProtobuf {
-		var list struct{ Items []json.RawMessage }
-		err := json.Unmarshal(body, &list)
-		return len(list.Items), err
-	}
-	lists, err := fieldsNumbered2(raw)
-	if err != nil || len(lists) != 1 {
-		return 0, fmt.Errorf("no protobuf list in %d bytes: %v", len(body), err)
-	}
-	items, err := fieldsNumbered2(lists[0])
-	return len(items), err
-}
-
-func fieldsNumbered2(message []byte) ([][]byte, error) {
-	var fields [][]byte
-	for len(message) > 0 {
-		tag, n := binary.Uvarint(message)
-		length, m := binary.Uvarint(message[max(n, 0):])
-		if n <= 0 || m <= 0 || tag&7 != 2 || length > uint64(len(message)-n-m) {
-			return nil, fmt.Errorf("protobuf field cannot be read")
-		}
-		value := message[n+m : n+m+int(length)]
-		message = message[n+m+int(length):]
-		if tag>>3 == 2 {
-			fields = append(fields, value)
-		}
-	}
-	return fields, nil
 }

@@ -42,14 +42,13 @@ func runWatch(args []string) error {
 		}
 		connections[index] = client
 	}
-	version, err := server.listVersion(connections[0], *path)
+	version, err := server.startList(connections[0], *path)
 	if err != nil {
 		return err
 	}
-	watchPath := withQuery(*path, "watch=true&allowWatchBookmarks=true&timeoutSeconds=3000&resourceVersion="+version)
 	watches := make([]*watch, *count)
 	err = inParallel(*count, func(index int) error {
-		response, err := server.open(connections[index / *perConnection], watchPath)
+		response, err := server.watchFrom(connections[index / *perConnection], *path, version)
 		if err != nil {
 			return err
 		}
