@@ -52,7 +52,14 @@ export class StreamSession {
       const onAbort = (): void => session.destroy();
       const onClose = (): void =>
         reject(Object.assign(new Error('closed before its settings'), { code: 'ECONNRESET' }));
-      session.once('connect', () => session.setLocalWindowSize(settings.sessionWindowBytes));
+      session.once('connect', () => {
+        session.setLocalWindowSize(settings.sessionWindowBytes);
+        // A session that is reset now is destroyed without 'close' until its socket closes, which it never does by
+        // itself; only an unanswered ping is told.
+        session.ping((error) => {
+          if (error !== null) socket.destroy();
+        });
+      });
       session.once('close', onClose);
       // A socket that has died already never tells the session.
       if (socket.destroyed) onClose();
@@ -95,6 +102,8 @@ export class StreamSession {
     const stream = this.#session.request(headers, { endStream: true });
     stream.once('close', () => {
       this.#active -= 1;
+      // Destroyed by the far end, a session may keep its socket and then never emits 'close'.
+      if (this.#session.destroyed) this.#socket.destroy();
       if (this.#draining && this.#active === 0) this.#session.close();
     });
     return stream;
@@ -111,7 +120,10 @@ export class StreamSession {
         this.#session.ping((error) => {
           this.#session.off('close', onClose);
           if (error === null) resolve(clock.monotonicMs() - startedMs);
-          else reject(error);
+          else {
+            if (this.#session.destroyed) this.#socket.destroy();
+            reject(error);
+          }
         });
       if (!accepted) {
         this.#session.off('close', onClose);
