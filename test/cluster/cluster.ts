@@ -10,11 +10,12 @@ import { waitFor } from './commands.ts';
 import { ControlPlane } from './control-plane.ts';
 import type { ControlPlaneOptions } from './control-plane.ts';
 import { HarnessError } from './errors.ts';
-import { bridgeName, claimBridge, cloudAddress, removeBridge, removeSite, siteOf } from './network.ts';
+import { bridgeName, claimBridge, cloudAddress, registryPort, removeBridge, removeSite, siteOf } from './network.ts';
 import { EdgeNode } from './node.ts';
 import type { EdgeNodeSettings } from './node.ts';
 import { installPackages } from './packages.ts';
 import { isAlive, ProcessTable, startTicks } from './processes.ts';
+import { projectRoot } from './project-root.ts';
 
 /** cluster.json in the state folder. */
 interface ClusterState {
@@ -31,7 +32,10 @@ interface RegisterEntry {
   owner?: { pid: number; startTicks: string };
 }
 
-export type NodeSettings = Pick<EdgeNodeSettings, 'rotateCertificates' | 'kubeletConfiguration' | 'kubeletArgs'>;
+export type NodeSettings = Pick<
+  EdgeNodeSettings,
+  'rotateCertificates' | 'kubeletConfiguration' | 'kubeletArgs' | 'disks'
+>;
 
 export interface ClusterOptions {
   /** State folder; a temporary one by default. */
@@ -79,10 +83,12 @@ export class Cluster {
         dir: path.join(dir, 'control-plane'),
         address: cloudAddress(number),
         port: 6443,
+        outlivesProcess: options.outlivesProcess ?? false,
         ...options.controlPlane,
       });
       const cluster = new Cluster(dir, plane, state);
       await cluster.#bindKubeadmRoles();
+      await cluster.#startRegistry(options.outlivesProcess ?? false);
       return cluster;
     } catch (error) {
       await destroy({ dir, number });
@@ -179,6 +185,15 @@ export class Cluster {
     await destroy({ dir: this.dir, number: this.#state.number });
   }
 
+  /** In the cloud, like any registry: where a link is cut, nothing can be pulled. */
+  async #startRegistry(outlivesProcess: boolean): Promise<void> {
+    const logFile = path.join(this.dir, 'log', 'registry.log');
+    const script = path.join(projectRoot(), 'test', 'cluster', 'registry.ts');
+    const tie = outlivesProcess ? [] : ['setpriv', '--pdeathsig', 'KILL'];
+    const argv = [...tie, process.execPath, script, cloudAddress(this.#state.number), String(registryPort)];
+    await this.#processes.start('registry', argv, { logFile });
+  }
+
   /** What kubeadm lets nodes do beyond the Node authorizer: renew their own client certificate. */
   async #bindKubeadmRoles(): Promise<void> {
     await this.plane.request('POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
@@ -220,7 +235,7 @@ async function destroy({ dir, number }: Pick<RegisterEntry, 'dir' | 'number'>): 
   }
   await removeBridge(number);
   if (state?.ownsFolder === false) {
-    for (const entry of ['control-plane', 'nodes', 'processes', 'cluster.json']) {
+    for (const entry of ['control-plane', 'nodes', 'processes', 'log', 'cluster.json']) {
       rmSync(path.join(dir, entry), { recursive: true, force: true });
     }
   } else rmSync(dir, { recursive: true, force: true });

@@ -2,15 +2,16 @@
 // light form on 127.0.0.1 is the judge of API semantics in integration tests; the full form carries the drills.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, existsSync } from 'node:fs';
 import { generateKeyPairSync } from 'node:crypto';
-import https from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { ApiClient } from './api-client.ts';
+import type { ApiAnswer, ApiRequestOptions, Json } from './api-client.ts';
 import { binary } from './binaries.ts';
 import { CertificateAuthority } from './certificates.ts';
 import type { PemPair, Validity } from './certificates.ts';
 import { waitFor } from './commands.ts';
-import { ApiStatusError, HarnessError } from './errors.ts';
+import { HarnessError } from './errors.ts';
 import { kubeconfigText } from './kubeconfig.ts';
 import { logTail, ProcessTable } from './processes.ts';
 
@@ -23,6 +24,8 @@ export interface ControlPlaneOptions {
   address?: string;
   /** API server port; a free one by default. */
   port?: number;
+  /** It goes on when this process ends, and another one may attach; by default it ends with it, however it ends. */
+  outlivesProcess?: boolean;
   apiserverArgs?: readonly string[];
   controllerManagerArgs?: readonly string[];
 }
@@ -37,44 +40,25 @@ interface Settings {
   schedulerPort: number;
   controllers: boolean;
   ownsFolder: boolean;
+  outlivesProcess: boolean;
   apiserverArgs: readonly string[];
   controllerManagerArgs: readonly string[];
-}
-
-export interface ApiRequestOptions {
-  contentType?: string;
-  accept?: string;
-  timeoutMs?: number;
-}
-
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-
-export interface ApiAnswer<T> {
-  status: number;
-  headers: NodeJS.Dict<string | string[]>;
-  body: T;
 }
 
 export class ControlPlane {
   readonly dir: string;
   readonly processes: ProcessTable;
+  /** The cluster's administrator. */
+  readonly api: ApiClient;
   readonly #settings: Settings;
   readonly #authority: CertificateAuthority;
-  readonly #agent: https.Agent;
 
   private constructor(dir: string, settings: Settings) {
     this.dir = dir;
     this.#settings = settings;
     this.processes = new ProcessTable(dir);
     this.#authority = loadAuthority(dir);
-    const admin = this.clientCertificate('admin', ['system:masters']);
-    this.#agent = new https.Agent({
-      keepAlive: true,
-      ca: this.ca,
-      cert: admin.certificate,
-      key: admin.key,
-      maxSockets: 8,
-    });
+    this.api = new ApiClient({ url: this.url, ca: this.ca }, this.clientCertificate('admin', ['system:masters']));
   }
 
   /** Starts a control plane and returns when /readyz says ok; a few seconds. */
@@ -91,6 +75,7 @@ export class ControlPlane {
       schedulerPort: schedulerPort ?? 0,
       controllers: options.controllers,
       ownsFolder: options.dir === undefined,
+      outlivesProcess: options.outlivesProcess ?? false,
       apiserverArgs: options.apiserverArgs ?? [],
       controllerManagerArgs: options.controllerManagerArgs ?? [],
     };
@@ -160,52 +145,18 @@ export class ControlPlane {
   }
 
   /** One request as cluster administrator. Rejects with ApiStatusError from 400 on. */
-  async request<T = Json>(
-    method: string,
-    urlPath: string,
-    body?: unknown,
-    options: ApiRequestOptions = {},
-  ): Promise<T> {
-    const answer = await this.rawRequest(method, urlPath, body, options);
-    if (answer.status >= 400) throw new ApiStatusError(method, urlPath, answer.status, answer.body.toString());
-    return JSON.parse(answer.body.toString()) as T;
+  request<T = Json>(method: string, urlPath: string, body?: unknown, options: ApiRequestOptions = {}): Promise<T> {
+    return this.api.request<T>(method, urlPath, body, options);
   }
 
-  /** As request, whatever the status; the body as bytes. A Buffer or string as `body` is sent as it is. */
+  /** As request, whatever the status; the body as bytes. */
   rawRequest(
     method: string,
     urlPath: string,
     body?: unknown,
     options: ApiRequestOptions = {},
   ): Promise<ApiAnswer<Buffer>> {
-    const payload =
-      body === undefined || Buffer.isBuffer(body) || typeof body === 'string' ? body : JSON.stringify(body);
-    const defaultType = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
-    return new Promise((resolve, reject) => {
-      const request = https.request(
-        `${this.url}${urlPath}`,
-        {
-          method,
-          agent: this.#agent,
-          timeout: options.timeoutMs ?? 30_000,
-          headers: {
-            accept: options.accept ?? 'application/json',
-            ...(payload === undefined ? {} : { 'content-type': options.contentType ?? defaultType }),
-          },
-        },
-        (response) => {
-          const chunks: Buffer[] = [];
-          response.on('data', (chunk: Buffer) => chunks.push(chunk));
-          response.on('error', reject);
-          response.on('end', () =>
-            resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }),
-          );
-        },
-      );
-      request.on('timeout', () => request.destroy(new Error(`${method} ${urlPath}: no answer`)));
-      request.on('error', reject);
-      request.end(payload);
-    });
+    return this.api.rawRequest(method, urlPath, body, options);
   }
 
   /** A service account token by TokenRequest; makes the service account if it is missing. */
@@ -244,7 +195,7 @@ export class ControlPlane {
 
   /** Closes this object's own connections; the control plane goes on. */
   close(): void {
-    this.#agent.destroy();
+    this.api.close();
   }
 
   /** Ends what was started, newest first, and removes the state folder if it was a temporary one. */
@@ -342,7 +293,9 @@ export class ControlPlane {
   }
 
   async #start(name: string, argv: readonly string[]): Promise<void> {
-    await this.processes.start(name, argv, { logFile: this.logFile(name), cwd: this.dir });
+    // A test run that is killed must not leave an API server behind.
+    const tie = this.#settings.outlivesProcess ? [] : ['setpriv', '--pdeathsig', 'KILL'];
+    await this.processes.start(name, [...tie, ...argv], { logFile: this.logFile(name), cwd: this.dir });
   }
 
   async #ready(): Promise<void> {

@@ -13,13 +13,15 @@ export interface ImageSpec {
   files?: readonly { path: string; content: Buffer; mode?: number }[];
 }
 
+/** What the cluster's own registry is called; nodes find it by their containerd configuration. */
+export const registryName = 'holdfast.test';
 export const pauseImage = 'registry.k8s.io/pause:3.10';
 
 /** The images that every node has. `:latest` makes imagePullPolicy Always, `:1` IfNotPresent. */
 export const nodeImages: readonly ImageSpec[] = [
   { name: pauseImage, command: ['/bin/sleep', '2147483647'] },
-  { name: 'holdfast.test/busybox:1', command: ['/bin/sh'] },
-  { name: 'holdfast.test/busybox:latest', command: ['/bin/sh'] },
+  { name: `${registryName}/busybox:1`, command: ['/bin/sh'] },
+  { name: `${registryName}/busybox:latest`, command: ['/bin/sh'] },
 ];
 
 const applets =
@@ -27,34 +29,53 @@ const applets =
   'printf mkdir rm touch true false grep sed awk cut sort wc test expr id mount umount df stat chmod chown find xargs ' +
   'tr tee timeout kill uname which vi cp mv ln basename dirname md5sum traceroute netstat route ifconfig';
 
-/** Writes the archive of one image into `folder` and returns its file. */
-export function writeImage(spec: ImageSpec, folder: string): string {
-  mkdirSync(folder, { recursive: true });
-  const layer = writeTar(layerEntries(spec));
-  const config = json({
+/** One image in parts, as a registry serves it. */
+export interface Image {
+  name: string;
+  manifest: Blob;
+  /** Configuration and layer. */
+  blobs: readonly Blob[];
+}
+
+export interface Blob {
+  mediaType: string;
+  digest: string;
+  content: Buffer;
+}
+
+export function buildImage(spec: ImageSpec): Image {
+  const layer = blob('application/vnd.oci.image.layer.v1.tar', writeTar(layerEntries(spec)));
+  const config = jsonBlob('application/vnd.oci.image.config.v1+json', {
     architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
     os: 'linux',
     config: { Cmd: spec.command, Env: ['PATH=/bin:/usr/bin:/usr/local/bin'] },
-    rootfs: { type: 'layers', diff_ids: [digest(layer)] },
+    rootfs: { type: 'layers', diff_ids: [layer.digest] },
   });
-  const manifest = json({
+  const manifest = jsonBlob('application/vnd.oci.image.manifest.v1+json', {
     schemaVersion: 2,
     mediaType: 'application/vnd.oci.image.manifest.v1+json',
-    config: descriptor('application/vnd.oci.image.config.v1+json', config),
-    layers: [descriptor('application/vnd.oci.image.layer.v1.tar', layer)],
+    config: descriptor(config),
+    layers: [descriptor(layer)],
   });
+  return { name: spec.name, manifest, blobs: [config, layer] };
+}
+
+/** Writes the archive of one image into `folder` and returns its file. */
+export function writeImage(spec: ImageSpec, folder: string): string {
+  const image = buildImage(spec);
   const annotations = { 'io.containerd.image.name': spec.name, 'org.opencontainers.image.ref.name': spec.name };
-  const index = json({
-    schemaVersion: 2,
-    manifests: [{ ...descriptor('application/vnd.oci.image.manifest.v1+json', manifest), annotations }],
-  });
-  const blob = (content: Buffer): TarEntry => ({ path: `blobs/sha256/${digest(content).slice(7)}`, content });
+  const index = { schemaVersion: 2, manifests: [{ ...descriptor(image.manifest), annotations }] };
+  const entries: TarEntry[] = [
+    { path: 'oci-layout', content: Buffer.from('{"imageLayoutVersion":"1.0.0"}') },
+    { path: 'index.json', content: Buffer.from(JSON.stringify(index)) },
+    ...[image.manifest, ...image.blobs].map(({ digest, content }) => ({
+      path: `blobs/sha256/${digest.slice('sha256:'.length)}`,
+      content,
+    })),
+  ];
+  mkdirSync(folder, { recursive: true });
   const file = path.join(folder, `${spec.name.replaceAll(/[/:]/g, '_')}.tar`);
-  const layout: TarEntry = { path: 'oci-layout', content: json({ imageLayoutVersion: '1.0.0' }) };
-  writeFileSync(
-    file,
-    writeTar([layout, { path: 'index.json', content: index }, ...[config, layer, manifest].map(blob)]),
-  );
+  writeFileSync(file, writeTar(entries));
   return file;
 }
 
@@ -84,14 +105,14 @@ function layerEntries(spec: ImageSpec): TarEntry[] {
   ];
 }
 
-function descriptor(mediaType: string, content: Buffer): { mediaType: string; digest: string; size: number } {
-  return { mediaType, digest: digest(content), size: content.length };
+function descriptor({ mediaType, digest, content }: Blob): { mediaType: string; digest: string; size: number } {
+  return { mediaType, digest, size: content.length };
 }
 
-function digest(content: Buffer): string {
-  return `sha256:${createHash('sha256').update(content).digest('hex')}`;
+function jsonBlob(mediaType: string, value: unknown): Blob {
+  return blob(mediaType, Buffer.from(JSON.stringify(value)));
 }
 
-function json(value: unknown): Buffer {
-  return Buffer.from(JSON.stringify(value));
+function blob(mediaType: string, content: Buffer): Blob {
+  return { mediaType, digest: `sha256:${createHash('sha256').update(content).digest('hex')}`, content };
 }

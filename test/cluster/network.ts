@@ -17,6 +17,8 @@ export interface Site {
 }
 
 export const bridgeName = (clusterNumber: number): string => `hf${clusterNumber}`;
+/** On the cloud address, plain HTTP. */
+export const registryPort = 5000;
 export const cloudAddress = (clusterNumber: number): string => `10.200.${clusterNumber}.1`;
 
 /** `index` counts from 1 and is never used again in the same cluster. */

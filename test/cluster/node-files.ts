@@ -62,6 +62,8 @@ export function containerdConfiguration(snapshotter: 'overlayfs' | 'native'): st
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "${cniFolder()}"
     conf_dir = "/etc/cni/net.d"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "/etc/containerd/certs.d"
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "${snapshotter}"
 [plugins."io.containerd.internal.v1.opt"]
@@ -86,4 +88,9 @@ export function cniConfiguration(podCidr: string): string {
       { type: 'portmap', capabilities: { portMappings: true } },
     ],
   });
+}
+
+/** certs.d/REGISTRY/hosts.toml: plain HTTP at another address. */
+export function registryHosts(url: string): string {
+  return `server = "${url}"\n[host."${url}"]\n  capabilities = ["pull", "resolve"]\n`;
 }

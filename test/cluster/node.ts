@@ -19,11 +19,17 @@ import type { RunOptions } from './commands.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { HarnessError } from './errors.ts';
 import { Link } from './faults.ts';
-import { nodeImages, writeImage } from './images.ts';
+import { nodeImages, registryName, writeImage } from './images.ts';
 import { kubeconfigText } from './kubeconfig.ts';
-import { createNodeNamespace, createRouter, removeSite } from './network.ts';
+import { cloudAddress, createNodeNamespace, createRouter, registryPort, removeSite } from './network.ts';
 import type { Site } from './network.ts';
-import { cniConfiguration, containerdConfiguration, kubeletConfiguration, kubeletPaths } from './node-files.ts';
+import {
+  cniConfiguration,
+  containerdConfiguration,
+  kubeletConfiguration,
+  kubeletPaths,
+  registryHosts,
+} from './node-files.ts';
 import { logTail } from './processes.ts';
 import type { ProcessTable } from './processes.ts';
 import { projectRoot } from './project-root.ts';
@@ -43,6 +49,8 @@ export interface EdgeNodeSettings {
   folder: string;
   /** Let the kubelet renew its client certificate by itself, as kubeadm does. */
   rotateCertificates?: boolean;
+  /** Folders of the node that are disks of their own, so that a power cut can lose what was not synced: path, MiB. */
+  disks?: Readonly<Record<string, number>>;
   kubeletConfiguration?: Readonly<Record<string, unknown>>;
   kubeletArgs?: readonly string[];
 }
@@ -94,6 +102,8 @@ export class EdgeNode {
       },
       { deadlineMs: 10_000, everyMs: 10, context: () => logTail(this.logFile('init')) },
     );
+    for (const [folder, mebibytes] of Object.entries(this.#settings.disks ?? {}))
+      await this.#mountDisk(folder, mebibytes);
   }
 
   /** Kills process 1: the kernel ends containers, containerd, kubelet and whatever else ran, and forgets the mounts. */
@@ -104,6 +114,19 @@ export class EdgeNode {
       await this.#processes.stop(name, 0);
     }
     await removeCgroup(this.site.nodeNamespace);
+  }
+
+  /**
+   * As powerOff, but what was not synced to a disk of `disks` is lost as well. The disks go first and in one step, as
+   * if the power had failed at this moment.
+   */
+  async powerFailure(): Promise<void> {
+    for (const folder of Object.keys(this.#settings.disks ?? {})) {
+      // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: neither data nor journal is written any more.
+      const script = 'open(D,"<",$ARGV[0]) or die $!; my $f=pack("L",2); ioctl(D,0x8004587d,$f) or die $!';
+      await this.enter(['perl', '-e', script, folder]);
+    }
+    await this.powerOff();
   }
 
   /** Boot, containerd, kubelet; what else has to run on the node is the caller's to start. */
@@ -188,6 +211,30 @@ export class EdgeNode {
     return [...this.#enter(), ...argv];
   }
 
+  /** A unix socket on this machine that leads to a TCP port on the node's loopback. Open again after a boot. */
+  async openPort(port: number): Promise<string> {
+    const socket = path.join(this.#settings.folder, `port-${port}.sock`);
+    const name = this.#process(`port-${port}`);
+    if (this.#processes.running(name)) return socket;
+    rmSync(socket, { force: true });
+    const script = path.join(projectRoot(), 'test', 'cluster', 'port-relay.ts');
+    const namespace = `--net=/run/netns/${this.site.nodeNamespace}`;
+    const argv = [
+      'nsenter',
+      namespace,
+      'setpriv',
+      '--pdeathsig',
+      'KILL',
+      process.execPath,
+      script,
+      socket,
+      String(port),
+    ];
+    await this.#processes.start(name, argv, { logFile: this.logFile(`port-${port}`) });
+    await waitFor(`${socket} is there`, () => existsSync(socket), { deadlineMs: 5_000, everyMs: 10 });
+    return socket;
+  }
+
   ctr(args: readonly string[], options: RunOptions = {}): Promise<string> {
     return this.enter(['ctr', ...args], options);
   }
@@ -267,6 +314,8 @@ export class EdgeNode {
   #writeFiles(): void {
     const onOverlay = statfsSync(this.#settings.folder).type === overlayfsMagic;
     this.#write('/etc/containerd/config.toml', containerdConfiguration(onOverlay ? 'native' : 'overlayfs'));
+    const registry = `http://${cloudAddress(this.#settings.clusterNumber)}:${registryPort}`;
+    this.#write(`/etc/containerd/certs.d/${registryName}/hosts.toml`, registryHosts(registry));
     this.#write('/etc/cni/net.d/10-holdfast.conflist', cniConfiguration(this.site.podCidr));
     this.#write(kubeletPaths.clusterCa, this.#plane.ca);
     this.#write(
@@ -280,6 +329,18 @@ export class EdgeNode {
     mkdirSync(this.file(kubeletPaths.manifests), { recursive: true });
     this.issueCertificate();
     this.setServer(this.#plane.url);
+  }
+
+  async #mountDisk(folder: string, mebibytes: number): Promise<void> {
+    const image = path.join(this.#settings.folder, 'disks', `${folder.replaceAll('/', '_')}.ext4`);
+    if (!existsSync(image)) {
+      mkdirSync(path.dirname(image), { recursive: true });
+      await run(['truncate', '-s', `${mebibytes}M`, image]);
+      await run(['mkfs.ext4', '-q', '-F', '-E', 'lazy_itable_init=0,lazy_journal_init=0', image]);
+    }
+    // The loop device is freed with the mount, and the mount with the node's mount namespace.
+    await this.enter(['mkdir', '-p', folder]);
+    await this.enter(['mount', '-o', 'loop', image, folder]);
   }
 
   async #importImages(): Promise<void> {
