@@ -136,15 +136,19 @@ export class TestUplink {
   readonly #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
 
-  constructor(apiServers: readonly string[], settings: Partial<UplinkSettings> = {}) {
+  /** `identity`: CA, certificate and key in PEM, of another authority than the tests' own. */
+  constructor(
+    apiServers: readonly string[],
+    settings: Partial<UplinkSettings> = {},
+    identity: { ca: string; cert: string; key: string } = { ca: caPem, ...issue('system:node:edge1', 'client') },
+  ) {
     this.files = {
       certificateAuthorityFile: path.join(this.folder, 'ca.crt'),
       clientCertificateFile: path.join(this.folder, 'client.pem'),
       clientKeyFile: path.join(this.folder, 'client.pem'),
     };
-    writeFileSync(this.files.certificateAuthorityFile, caPem);
-    const { cert, key } = issue('system:node:edge1', 'client');
-    writeFileSync(this.files.clientCertificateFile, cert + key);
+    writeFileSync(this.files.certificateAuthorityFile, identity.ca);
+    writeFileSync(this.files.clientCertificateFile, `${identity.cert}\n${identity.key}`);
     const parts = { log: nullLog, clock: systemClock, metrics: uplinkMetrics(this.metrics) };
     this.credentials = new Credentials(parts, this.files);
     this.uplink = new HubUplink(
