@@ -1,5 +1,5 @@
 // A hub as a node runs it: the built executable, its settings in a file, a data folder of its own.
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { waitFor } from '../cluster/commands.ts';
@@ -16,8 +16,9 @@ export interface HubParts {
   readonly identity: ClientFiles;
   readonly clusterCaFile: string;
   readonly nodeName: string;
-  /** Folder for what it keeps. */
+  /** An empty folder for what it keeps; removed with it. */
   readonly dir: string;
+  readonly onStart: (pid: number) => void;
 }
 
 /** As config/node starts it: a heap that fits an edge host. */
@@ -35,19 +36,17 @@ export function hubExecutable(): string | undefined {
 export class Hub implements AsyncDisposable {
   readonly way: Way;
   readonly #parts: HubParts;
-  readonly #dir: string;
   readonly #configFile: string;
   #child: Child | undefined;
 
-  private constructor(parts: HubParts, dir: string, port: number, configFile: string) {
+  private constructor(parts: HubParts, port: number, configFile: string) {
     this.#parts = parts;
-    this.#dir = dir;
     this.#configFile = configFile;
     const pid = (): number | undefined => this.#child?.pid;
     this.way = {
       variant: 'hub',
       url: `https://127.0.0.1:${port}`,
-      caFile: path.join(dir, 'data', 'hub-ca.crt'),
+      caFile: path.join(parts.dir, 'data', 'hub-ca.crt'),
       get pid() {
         return pid();
       },
@@ -56,7 +55,7 @@ export class Hub implements AsyncDisposable {
 
   /** A new hub with an empty store, in front of `upstream`; returns when it answers. */
   static async start(parts: HubParts, upstream: string): Promise<Hub> {
-    const dir = mkdtempSync(path.join(parts.dir, 'hub-'));
+    const { dir } = parts;
     const [port, opsPort] = await freePorts(2);
     const settings = {
       nodeName: parts.nodeName,
@@ -75,7 +74,7 @@ export class Hub implements AsyncDisposable {
     mkdirSync(settings.runDir);
     const configFile = path.join(dir, 'config.yaml');
     writeFileSync(configFile, JSON.stringify(settings, null, 1)); // JSON is YAML
-    const hub = new Hub(parts, dir, port ?? 0, configFile);
+    const hub = new Hub(parts, port ?? 0, configFile);
     hub.launch();
     try {
       await waitFor('the hub answers', () => hub.#answers(), {
@@ -111,6 +110,7 @@ export class Hub implements AsyncDisposable {
       env: { ...process.env, ...environment },
       signal: this.#parts.signal,
     });
+    this.#parts.onStart(this.#child.pid);
   }
 
   /** Ends the process and keeps the store. */
@@ -121,7 +121,7 @@ export class Hub implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-    rmSync(this.#dir, { recursive: true, force: true });
+    rmSync(this.#parts.dir, { recursive: true, force: true });
   }
 
   async #answers(): Promise<boolean> {

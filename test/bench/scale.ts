@@ -2,6 +2,7 @@
 
 export interface Scale {
   readonly rounds: number;
+  readonly warmUpSeconds: number;
   readonly getSeconds: number;
   readonly watchSeconds: number;
   readonly warmLists: number;
@@ -17,6 +18,7 @@ export interface Scale {
 
 export const fullScale: Scale = {
   rounds: 3,
+  warmUpSeconds: 5,
   getSeconds: 3,
   watchSeconds: 10,
   warmLists: 3,
@@ -30,6 +32,7 @@ export const fullScale: Scale = {
 /** Shows that everything can be measured; its figures are indications. */
 export const quickScale: Scale = {
   rounds: 1,
+  warmUpSeconds: 2,
   getSeconds: 1,
   watchSeconds: 2,
   warmLists: 1,

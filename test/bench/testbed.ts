@@ -1,10 +1,11 @@
 // What every measurement stands on: a real API server with the objects to read, and new proxies and hubs on demand.
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buildBinaries } from '../cluster/binaries.ts';
 import type { PemPair } from '../cluster/certificates.ts';
 import { ControlPlane } from '../cluster/control-plane.ts';
 import { Hub, hubExecutable } from './hub-process.ts';
+import { endLeftovers, makeStateFolder, noteProcess } from './leftovers.ts';
 import { buildLoadTool, LoadTool } from './load-tool.ts';
 import { choosePinning, pinToLoad } from './pinning.ts';
 import type { Pinning } from './pinning.ts';
@@ -28,7 +29,6 @@ export class Testbed implements AsyncDisposable {
   /** `system:node:…`, for what only a node may write. */
   readonly nodeIdentity: ClientFiles;
   readonly #stack: AsyncDisposableStack;
-  readonly #dir: string;
 
   private constructor(
     parts: Pick<Testbed, 'plane' | 'load' | 'pinning' | 'direct' | 'identity' | 'nodeIdentity'>,
@@ -44,7 +44,6 @@ export class Testbed implements AsyncDisposable {
     this.signal = options.signal;
     this.say = options.say;
     this.#stack = stack;
-    this.#dir = parts.plane.dir;
   }
 
   /** Builds what is missing, starts, seeds; under a minute when everything is built. */
@@ -56,7 +55,10 @@ export class Testbed implements AsyncDisposable {
     await pinToLoad(pinning, process.pid);
     await using stack = new AsyncDisposableStack();
     options.signal.throwIfAborted();
-    const plane = await ControlPlane.start({ controllers: false });
+    await endLeftovers(options.say);
+    const dir = makeStateFolder();
+    stack.defer(() => rmSync(dir, { recursive: true, force: true }));
+    const plane = await ControlPlane.start({ controllers: false, dir });
     stack.defer(() => plane.stop());
     for (const name of ['etcd', 'kube-apiserver']) {
       const record = plane.processes.running(name);
@@ -88,8 +90,9 @@ export class Testbed implements AsyncDisposable {
   /** A hub with an empty store in front of the API server, or of what `upstream` names. Whoever starts it ends it. */
   startHub(upstream: string = this.plane.url): Promise<Hub> {
     const { pinning, signal, identity, plane } = this;
-    const dir = mkdtempSync(path.join(this.#dir, 'hubs-'));
-    return Hub.start({ pinning, signal, identity, clusterCaFile: plane.caFile, nodeName, dir }, upstream);
+    const dir = mkdtempSync(path.join(plane.dir, 'hub-'));
+    const onStart = (pid: number): void => noteProcess(plane.dir, pid);
+    return Hub.start({ pinning, signal, identity, clusterCaFile: plane.caFile, nodeName, dir, onStart }, upstream);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
