@@ -21,7 +21,9 @@ export function isStatusBody(body: Buffer, contentEncoding: string | undefined):
   }
 }
 
+const statusTypeMeta = '\x0a\x0c\x0a\x02v1\x12\x06Status';
+
 /** runtime.Unknown begins with TypeMeta: field 1, of which field 1 is apiVersion 'v1' and field 2 kind 'Status'. */
 function isProtobufStatus(body: Buffer): boolean {
-  return body.subarray(4).indexOf(Buffer.from('\x0a\x0c\x0a\x02v1\x12\x06Status', 'latin1')) === 0;
+  return body.toString('latin1', 4, 4 + statusTypeMeta.length) === statusTypeMeta;
 }
