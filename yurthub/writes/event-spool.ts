@@ -85,8 +85,7 @@ export class EventSpool {
     return this.#serial.run(async () => {
       const key = this.#find(id);
       const value = key === undefined ? undefined : await this.#store.get(key);
-      // It may have left for the cloud while it was read.
-      if (key === undefined || value === undefined || key === this.#inFlight) return await this.#add(change(undefined));
+      if (key === undefined || value === undefined) return await this.#add(change(undefined));
       return await this.#set(key, change(decode(value)));
     });
   }

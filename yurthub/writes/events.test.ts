@@ -205,10 +205,39 @@ test('a cloud lost on the way stops delivery until it is back, and loses nothing
     () => bench.clock.advance(50),
   );
   await create('c');
+  // Not on its way any more, so it can be changed where it is.
+  await until(
+    async () => (await patch('b', { count: 9 })).object['reason'] === 'BackOff',
+    () => bench.clock.advance(50),
+  );
   expect(await bench.metric('holdfast_yurthub_event_spool_events')).toBe(2);
   bench.cloud.reachable = true;
   await untilEmpty();
   expect(sentNames()).toEqual(['a', 'b', 'b', 'c']);
+});
+
+test('a patch of an event that is on its way is not lost in it', async () => {
+  await create('a');
+  const reply = Promise.withResolvers<UpstreamReply>();
+  bench.cloud.answer = () => reply.promise;
+  bench.cloud.reachable = true;
+  running = bench.writes.run(stop.signal);
+  await until(() => bench.cloud.requests.length === 1);
+  bench.cloud.reachable = false;
+  expect((await patch('a', { count: 2 })).statusCode).toBe(200);
+  reply.resolve(json(201, {}));
+  bench.cloud.answer = () => json(200, {});
+  bench.cloud.reachable = true;
+  await untilEmpty();
+  expect(bench.cloud.requests.map(({ method }) => method)).toEqual(['POST', 'PATCH']);
+  expect(JSON.parse(String(bench.cloud.requests[1]?.body))).toEqual({ count: 2 });
+});
+
+test('an event is on disk before it is acknowledged', async () => {
+  const write = jest.spyOn(bench.store, 'write');
+  await create('a');
+  await patch('a', { count: 2 });
+  expect(write.mock.calls.map(([, durability]) => durability)).toEqual(['synced', 'synced']);
 });
 
 test('at most twenty events go out in a second', async () => {

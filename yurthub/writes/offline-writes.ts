@@ -161,6 +161,9 @@ export class OfflineWrites {
       });
     } catch (error) {
       if (error instanceof CloudUnreachableError) return undefined;
+      // The reply this time: the request may have been carried out.
+      if (error instanceof BodyTooLargeError)
+        throw new RefusedError(failure('InternalError', 'holdfast: the reply of the API server is too large'));
       throw error;
     }
   }
