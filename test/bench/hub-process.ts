@@ -19,6 +19,8 @@ export interface HubParts {
   /** An empty folder for what it keeps; removed with it. */
   readonly dir: string;
   readonly onStart: (pid: number) => void;
+  /** For Node.js, besides those that a node has. */
+  readonly nodeFlags: readonly string[];
 }
 
 /** As config/node starts it: a heap that fits an edge host. */
@@ -106,7 +108,16 @@ export class Hub implements AsyncDisposable {
     const node = path.join(projectRoot(), 'node_modules', '.bin', 'node');
     this.#child = new Child({
       name: 'holdfast node',
-      argv: [...this.#parts.pinning.measured, node, ...nodeFlags, executable, 'node', '--config', this.#configFile],
+      argv: [
+        ...this.#parts.pinning.measured,
+        node,
+        ...nodeFlags,
+        ...this.#parts.nodeFlags,
+        executable,
+        'node',
+        '--config',
+        this.#configFile,
+      ],
       env: { ...process.env, ...environment },
       signal: this.#parts.signal,
     });

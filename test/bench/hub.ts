@@ -1,5 +1,5 @@
 // `npm run bench -- hub`: the hub against a direct connection and against Go's standard reverse proxy.
-import { cpus, release } from 'node:os';
+import { cpus, loadavg, release } from 'node:os';
 import { reportedVersion } from '../cluster/binaries.ts';
 import { run } from '../cluster/commands.ts';
 import { hubCommand } from './hub-process.ts';
@@ -43,6 +43,7 @@ export interface HubReport {
 }
 
 export async function benchHub(scale: Scale, only: readonly string[], options: TestbedOptions): Promise<HubReport> {
+  const [loadBefore = 0] = loadavg();
   await using bed = await Testbed.start(options);
   if (!bed.hasHub) options.say('dist/holdfast.mjs is not built (npm run build): the hub is not measured');
   const samples = new Samples();
@@ -64,7 +65,7 @@ export async function benchHub(scale: Scale, only: readonly string[], options: T
   return {
     bench: 'hub',
     at: new Date().toISOString(),
-    machine: await machine(),
+    machine: await machine(loadBefore),
     pinning: bed.pinning.description,
     hub: hubCommand,
     scale,
@@ -73,12 +74,14 @@ export async function benchHub(scale: Scale, only: readonly string[], options: T
   };
 }
 
-async function machine(): Promise<HubReport['machine']> {
+/** `loadBefore`: processes that wanted to run in the last minute before; above a few tenths, others share the machine. */
+async function machine(loadBefore: number): Promise<HubReport['machine']> {
   const processors = cpus();
   return {
     processors: processors.length,
     model: processors[0]?.model ?? 'unknown',
     kernel: release(),
+    loadBefore: Number(loadBefore.toFixed(2)),
     node: process.version,
     go: (await run(['go', 'env', 'GOVERSION'])).trim(),
     kubernetes: await reportedVersion('kube-apiserver'),

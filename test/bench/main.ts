@@ -1,6 +1,7 @@
 // `npm run bench -- NAME`: measures, prints a table with the figures to reach, and writes JSON if asked. Exits 0 when every
 // figure was measured and met, 1 when one was not, 2 for a command line that it does not understand.
 import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { benchHub, hubMeasurements } from './hub.ts';
 import type { HubReport } from './hub.ts';
@@ -17,6 +18,7 @@ Measures the hub against a direct connection and against Go's standard reverse p
   --rounds N       rounds, 1 to 100 (default ${fullScale.rounds}, with --quick ${quickScale.rounds})
   --quick          a few minutes; figures are indications
   --hour           the memory slope over an hour instead of ${fullScale.slopeMinutes} minutes
+  --profile DIR    each hub leaves a CPU profile there; figures then include the profiler
   --only NAME …    some of: ${Object.keys(hubMeasurements).join(', ')}
 `;
 
@@ -24,6 +26,7 @@ interface Arguments {
   readonly scale: Scale;
   readonly only: readonly string[];
   readonly jsonFile: string | undefined;
+  readonly profileFolder: string | undefined;
 }
 
 const parsed = readArguments(process.argv.slice(2));
@@ -33,14 +36,14 @@ if (typeof parsed === 'string') {
 } else if (parsed === undefined) process.stdout.write(usage);
 else await main(parsed);
 
-async function main({ scale, only, jsonFile }: Arguments): Promise<void> {
+async function main({ scale, only, jsonFile, profileFolder }: Arguments): Promise<void> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => stop.abort(new Error(`ended by ${signal}`)));
   }
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   try {
-    const result = await benchHub(scale, only, { say, signal: stop.signal });
+    const result = await benchHub(scale, only, { say, signal: stop.signal, profileFolder });
     if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(result, null, 1)}\n`);
     process.exitCode = print(result, only) ? 0 : 1;
   } catch (error) {
@@ -82,6 +85,7 @@ function readArguments(args: readonly string[]): Arguments | string | undefined 
       allowPositionals: true,
       options: {
         json: { type: 'string' },
+        profile: { type: 'string' },
         rounds: { type: 'string' },
         quick: { type: 'boolean', default: false },
         hour: { type: 'boolean', default: false },
@@ -103,6 +107,7 @@ function readArguments(args: readonly string[]): Arguments | string | undefined 
       scale: { ...base, rounds, slopeMinutes: values.hour ? 60 : base.slopeMinutes },
       only,
       jsonFile: values.json,
+      profileFolder: values.profile === undefined ? undefined : path.resolve(values.profile),
     };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -15,6 +15,8 @@ import type { ClientFiles, Way } from './ways.ts';
 export interface TestbedOptions {
   readonly say: (line: string) => void;
   readonly signal: AbortSignal;
+  /** Where each hub leaves a CPU profile when it ends. What is measured then includes the profiler. */
+  readonly profileFolder: string | undefined;
 }
 
 export class Testbed implements AsyncDisposable {
@@ -28,6 +30,7 @@ export class Testbed implements AsyncDisposable {
   readonly identity: ClientFiles;
   /** `system:node:…`, for what only a node may write. */
   readonly nodeIdentity: ClientFiles;
+  readonly #profileFolder: string | undefined;
   readonly #stack: AsyncDisposableStack;
 
   private constructor(
@@ -43,6 +46,7 @@ export class Testbed implements AsyncDisposable {
     this.nodeIdentity = parts.nodeIdentity;
     this.signal = options.signal;
     this.say = options.say;
+    this.#profileFolder = options.profileFolder;
     this.#stack = stack;
   }
 
@@ -92,7 +96,10 @@ export class Testbed implements AsyncDisposable {
     const { pinning, signal, identity, plane } = this;
     const dir = mkdtempSync(path.join(plane.dir, 'hub-'));
     const onStart = (pid: number): void => noteProcess(plane.dir, pid);
-    return Hub.start({ pinning, signal, identity, clusterCaFile: plane.caFile, nodeName, dir, onStart }, upstream);
+    const profile = this.#profileFolder;
+    const nodeFlags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+    const parts = { pinning, signal, identity, clusterCaFile: plane.caFile, nodeName, dir, onStart, nodeFlags };
+    return Hub.start(parts, upstream);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
