@@ -10,6 +10,8 @@ async function run(...argv: string[]): Promise<{ status: number; out: string; er
       out: (text) => void (out += text),
       err: (text) => void (err += text),
       signal: new AbortController().signal,
+      kubeconfig: undefined,
+      terminal: undefined,
     },
     argv,
   );

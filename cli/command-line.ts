@@ -1,8 +1,10 @@
 // What `holdfast …` means: the table of subcommands, help, version, exit status. Gets its process from main.
 import { nearest } from '../runtime/nearest.ts';
+import { demoFlags, runDemoCommand } from './demo-command.ts';
 import { UsageError } from './errors.ts';
 import { flagHelp, parseFlags, type Flag } from './flags.ts';
 import { nodeFlags, runNodeCommand } from './node.ts';
+import type { Terminal } from './terminal.ts';
 
 export interface CommandLineParts {
   readonly version: string;
@@ -10,22 +12,31 @@ export interface CommandLineParts {
   readonly err: (text: string) => void;
   /** Aborts on the first SIGTERM or SIGINT. */
   readonly signal: AbortSignal;
+  /** The value of KUBECONFIG; undefined when unset or empty. */
+  readonly kubeconfig: string | undefined;
+  /** Undefined when input or output is no terminal. */
+  readonly terminal: Terminal | undefined;
 }
 
 interface Command {
   readonly summary: string;
   readonly flags: readonly Flag[];
-  run(flags: Record<string, string | string[]>, signal: AbortSignal): Promise<number>;
+  run(flags: Record<string, string | string[]>, parts: CommandLineParts): Promise<number>;
 }
 
 const commands: Readonly<Record<string, Command>> = {
   node: {
     summary: 'Run the hub of this node: kubelet and others reach the API server through it, and live on without it.',
     flags: nodeFlags,
-    run: async (flags, signal) => {
+    run: async (flags, { signal }) => {
       await runNodeCommand(flags, signal);
       return 0;
     },
+  },
+  demo: {
+    summary: 'Try it out: the hub in front of a cluster or of an embedded one, with a link that a key cuts and heals.',
+    flags: demoFlags,
+    run: (flags, parts) => runDemoCommand(flags, parts),
   },
 };
 
@@ -57,7 +68,7 @@ export async function runCommandLine(parts: CommandLineParts, argv: readonly str
       parts.out(`${command.summary}\n\nUsage: holdfast ${wanted} [flags]\n\n${flagHelp(command.flags)}`);
       return 0;
     }
-    return await command.run(parseFlags(rest, command.flags), parts.signal);
+    return await command.run(parseFlags(rest, command.flags), parts);
   } catch (error) {
     if (error instanceof UsageError) {
       parts.err(

@@ -9,3 +9,13 @@ export class UsageError extends Error {
     this.name = 'UsageError';
   }
 }
+
+/** The demo cannot go on; the message says why. */
+export class DemoError extends Error {
+  readonly code = 'ERR_DEMO';
+
+  constructor(message: string) {
+    super(message);
+    this.name = 'DemoError';
+  }
+}

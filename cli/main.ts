@@ -1,6 +1,7 @@
 // The one executable: the only file that sees the process. Each daemon is loaded only when its subcommand runs.
 import { readFileSync } from 'node:fs';
 import { runCommandLine } from './command-line.ts';
+import { openTerminal } from './terminal.ts';
 
 /** Put in by tools/build.mjs; absent when the sources run directly. */
 declare const HOLDFAST_VERSION: string | undefined;
@@ -24,6 +25,8 @@ const status = await runCommandLine(
     out: (text) => void process.stdout.write(`${text}\n`),
     err: (text) => void process.stderr.write(`${text}\n`),
     signal: stop.signal,
+    kubeconfig: process.env['KUBECONFIG'] || undefined,
+    terminal: openTerminal(process.stdin, process.stdout),
   },
   process.argv.slice(2),
 );

@@ -32,6 +32,7 @@ export interface PlainTarget {
 export class PlainClient {
   readonly #session: ClientHttp2Session;
   readonly #headers: Readonly<Record<string, string>>;
+  #requestCount = 0;
 
   constructor({ url, caPem, credential }: PlainTarget) {
     const hasToken = 'token' in credential;
@@ -57,11 +58,17 @@ export class PlainClient {
     return new PlainWatch(stream, Number(head[':status']));
   }
 
+  /** Requests and watches that were begun. */
+  get requestCount(): number {
+    return this.#requestCount;
+  }
+
   close(): void {
     this.#session.destroy();
   }
 
   #open(path: string, { method = 'GET', body, headers = {} }: PlainRequest, signal?: AbortSignal): ClientHttp2Stream {
+    this.#requestCount += 1;
     const stream = this.#session.request(
       {
         ':path': path,
@@ -140,7 +147,7 @@ export class PlainWatch {
   }
 
   #wake(): void {
-    for (const wake of [...this.#waiting]) wake();
+    for (const wake of this.#waiting) wake();
   }
 }
 

@@ -15,15 +15,18 @@ export interface Log {
 
 /** JSON lines on standard error: `{"level","message","time",…fields}`. */
 export function createLog(level: LogLevel): Log {
-  const logger = winston.createLogger({
-    level,
-    format: winston.format.combine(
-      winston.format((line) => Object.assign(line, { time: new Date().toISOString() }))(),
-      winston.format.json(),
-    ),
-    transports: [new winston.transports.Console({ stderrLevels: ['error', 'warn', 'info', 'debug'] })],
-  });
-  return wrap(logger);
+  return logTo(level, new winston.transports.Console({ stderrLevels: ['error', 'warn', 'info', 'debug'] }));
+}
+
+/** The same lines in a file, for processes whose standard error belongs to a person. */
+export function createFileLog(level: LogLevel, file: string): Log {
+  return logTo(level, new winston.transports.File({ filename: file }));
+}
+
+function logTo(level: LogLevel, transport: winston.transport): Log {
+  const withTime = winston.format((line) => Object.assign(line, { time: new Date().toISOString() }));
+  const format = winston.format.combine(withTime(), winston.format.json());
+  return wrap(winston.createLogger({ level, format, transports: [transport] }));
 }
 
 function wrap(logger: winston.Logger): Log {
