@@ -122,6 +122,7 @@ test('a patch that cannot be read, or that only the API server applies, is refus
   expect(await send('{"status":', strategic)).toBe(400);
   expect(await send('[]', strategic)).toBe(400);
   expect(await send('{"status":{"conditions":[{"status":"True"}]}}', strategic)).toBe(400);
+  expect(await send('{"status":{"conditions":"none"}}', strategic)).toBe(400);
   expect(await send('[]', 'application/json-patch+json')).toBe(503);
 });
 

@@ -7,7 +7,9 @@ import type { Log } from '../../runtime/log.ts';
 import type { ResourceRequest } from '../../kube/request-info.ts';
 import { failure } from '../../kube/status.ts';
 import { CloudUnreachableError } from '../errors.ts';
-import type { KubeObject } from '../../kube/wire.ts';
+import type { KubeObject, TypeMeta } from '../../kube/wire.ts';
+import { wireFor } from '../../kube/wires.ts';
+import { WireError } from '../../kube/errors.ts';
 import type { HubRequest, HubResponse, Store, Uplink, UpstreamReply, ViewReader } from '../types.ts';
 import type { FinishedPodOutcome, WriteMetrics } from './metrics.ts';
 import { needsCloud, parsePatch, readObject, RefusedError, sendObject, valuesOf } from './request-object.ts';
@@ -64,7 +66,7 @@ export class StatusWrites {
       const cloud = wire.decode(typeMeta, item.bytes);
       const before = this.overlay.entryFor(resource, item);
       const present = before === undefined ? cloud : withLocalStatus(cloud, before.written);
-      const written = this.#written(request, info, present, body);
+      const written = asTyped(typeMeta, this.#written(request, info, present, body));
       const entry = { resource, namespace, name, uid: item.uid, written: localStatusOf(typeMeta.kind, written) };
       await this.overlay.put(entry);
       return withLocalStatus(cloud, entry.written);
@@ -203,6 +205,20 @@ export class StatusWrites {
   async #drop(entries: readonly OverlayEntry[]): Promise<void> {
     await this.overlay.drop(entries);
     for (const entry of entries) await this.#localChange(objectOf(entry));
+  }
+}
+
+/**
+ * The object as Go's types hold it: without fields that they do not have, with those that they always write. Throws
+ * RefusedError (400) for values of the wrong type, which no reader could be shown.
+ */
+function asTyped(typeMeta: TypeMeta, object: KubeObject): KubeObject {
+  const wire = wireFor('protobuf');
+  try {
+    return wire.decode(typeMeta, wire.encode(typeMeta, object));
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    throw new RefusedError(failure('BadRequest', `holdfast: ${error.message}`));
   }
 }
 
