@@ -121,6 +121,17 @@ test('a reader that stops holds the sender back instead of filling memory', asyn
   await closed(client);
 });
 
+test('close ends connections that are half closed, too', async () => {
+  const connected = once(echo, 'connection');
+  const client = await connect();
+  const [far] = (await connected) as [Socket];
+  far.end();
+  await once(client.resume(), 'end');
+  await relay.close();
+  await closed(client);
+  expect(relay.connections).toBe(0);
+});
+
 test('a target that refuses ends the client instead of leaving it waiting', async () => {
   const dead = net.createServer().listen(0, '127.0.0.1');
   await once(dead, 'listening');

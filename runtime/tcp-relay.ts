@@ -79,6 +79,8 @@ export class TcpRelay {
 
   /** Ends every connection and frees the port. */
   async close(): Promise<void> {
+    // As while it refuses: what still comes out of the backlog is reset.
+    this.#fault = 'refuse';
     if (this.#server.listening) await this.#shut();
   }
 
@@ -88,7 +90,7 @@ export class TcpRelay {
     );
     const closed = sockets.map((socket) => new Promise<void>((resolve) => void socket.once('close', () => resolve())));
     closed.push(new Promise<void>((resolve) => void this.#server.close(() => resolve())));
-    for (const socket of sockets) socket.resetAndDestroy();
+    for (const socket of sockets) reset(socket);
     await Promise.all(closed);
   }
 
@@ -128,11 +130,17 @@ export class TcpRelay {
       from.on('error', () => undefined);
       from.on('close', (hadError) => {
         if (to.closed) this.#pairs.delete(pair);
-        if (hadError) to.resetAndDestroy();
+        if (hadError) reset(to);
         else to.destroySoon();
       });
     }
     if (this.#fault === undefined) near.resume();
     else far.pause();
   }
+}
+
+/** libuv resets no socket whose end was sent already, and Node then never closes it: such a one is closed plainly. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
