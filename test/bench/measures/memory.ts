@@ -48,6 +48,6 @@ async function measureSlope({ bed, samples, scale }: Context, way: Way, pid: num
   writer.finish();
   const { errors } = await writer.result<{ errors: number }>();
   if (errors > 0) throw new Error(`${errors} writes failed`);
-  samples.add('slope', way.variant, slope(points));
+  samples.add(scale.slopeMinutes >= 60 ? 'slope-hour' : 'slope', way.variant, slope(points));
   samples.add('slope-resident', way.variant, memoryOf(pid).residentMiB);
 }
