@@ -24,7 +24,8 @@ export const packageHomes = {
   'lru-cache': ['yurthub/'],
 };
 
-const importPattern = /(?:from|import)\s*\(?\s*'([^']+)'/g;
+// Statements start a line (or follow the closing brace of a list of names); `import('…')` stands anywhere.
+const importPattern = /(?:^(?:import|export)\s[^;'"`]*?from\s+'|^import\s+'|\bimport\(\s*')([^'\n]+)'/gm;
 
 function* sourceFiles(directory) {
   for (const entry of readdirSync(directory, { withFileTypes: true })) {

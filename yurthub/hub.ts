@@ -1,16 +1,243 @@
 // The hub, put together: which parts there are, in which order they start and end, and what happens when the cloud
-// goes and comes back.
-import path from 'node:path';
+// goes and comes back. Start order: the store and what it holds, then the uplink, then the views, then the front; so that
+// the first request of a client finds everything that an earlier process kept. The end is the other way round.
 import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { AddressInfo } from 'node:net';
+import { LinkedAbort } from '../runtime/linked-abort.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
+import { upstreamFiles } from './credential-files.ts';
 import { ImagePullPolicyFilter, mayHoldAlways } from './filters/image-pull-policy.ts';
+import { ClientTrustFiles } from './front/client-trust.ts';
+import { Front, frontDefaults } from './front/front.ts';
+import { Heartbeat, heartbeatDefaults } from './front/heartbeat.ts';
+import { hubCertificates } from './front/hub-ca.ts';
+import { runProgram } from './front/link-local.ts';
+import { FrontMetrics } from './front/metrics.ts';
+import { Ops } from './front/ops.ts';
+import { PeerProcesses } from './front/peer-process.ts';
 import { SecretCipher } from './record-cipher.ts';
+import { ReturnGate } from './return-gate.ts';
 import { Router } from './router.ts';
 import { Seal } from './seal.ts';
+import type { ListenAddress, NodeSettings } from './settings.ts';
 import { SingleObjects } from './single-objects.ts';
+import { openStore, type OpenedStore } from './store/level-store.ts';
 import type { CloudState } from './types.ts';
+import { HubUplink } from './uplink/hub-uplink.ts';
+import { Credentials } from './uplink/credentials.ts';
+import { uplinkMetrics } from './uplink/metrics.ts';
+import { defaultUplinkSettings } from './uplink/settings.ts';
 import { viewMetrics } from './views/metrics.ts';
 import { Presenter } from './views/presenter.ts';
 import { ViewSet, type ViewSetStatus } from './views/view-set.ts';
+import { OfflineWrites } from './writes/offline-writes.ts';
+
+export interface HubParts {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly version: string;
+}
+
+export interface HubStatus extends ViewSetStatus {
+  readonly cloud: CloudState;
+}
+
+const viewSettings = {
+  residentBytes: 512 << 10,
+  firstListBytes: 32 << 20,
+  logMaxCount: 512,
+  logMaxBytes: 512 << 10,
+  maxObjectBytes: 8 << 20,
+  maxViews: 2_000,
+  idleMs: 3_600_000,
+} as const;
+const singleSettings = { maxBodyBytes: 1 << 20, maxCount: 2_000 } as const;
+const eventSpoolMaxBytes = 4 << 20;
+
+export class Hub {
+  readonly #settings: NodeSettings;
+  readonly #parts: HubParts;
+  readonly #started = Promise.withResolvers<void>();
+  #front: Front | undefined;
+  #views: ViewSet | undefined;
+  #uplink: HubUplink | undefined;
+  #caPem = '';
+
+  constructor(settings: NodeSettings, parts: HubParts) {
+    this.#settings = settings;
+    this.#parts = parts;
+    // Whoever does not wait for the start hears of its failure from `run`.
+    this.#started.promise.catch(() => undefined);
+  }
+
+  /** Resolves when clients are served; rejects when the hub ended before. */
+  async started(): Promise<void> {
+    await this.#started.promise;
+  }
+
+  /** Where clients are served; empty before the start. */
+  get addresses(): readonly AddressInfo[] {
+    return this.#front?.addresses ?? [];
+  }
+
+  /** The certificate authority that clients have to trust; '' before the start. */
+  get caPem(): string {
+    return this.#caPem;
+  }
+
+  status(): HubStatus {
+    const views = this.#views?.status() ?? { views: 0, objects: 0, watchers: 0, allLive: false };
+    return { ...views, cloud: this.#uplink?.cloud ?? { reachable: false, sinceMs: this.#parts.clock.wallMs() } };
+  }
+
+  /** Serves until `signal` aborts. Rejects with SettingsError, StoreOpenError, SealError or FrontError. */
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#run(signal);
+    } finally {
+      this.#started.reject(new Error('the hub has ended'));
+    }
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { dataDir, storeMaxBytes, storePendingMaxBytes } = this.#settings;
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    const store = await openStore(this.#parts, {
+      directory: path.join(dataDir, 'store'),
+      maxBytes: storeMaxBytes,
+      maxPendingBytes: storePendingMaxBytes,
+    });
+    try {
+      await this.#serve(store, signal);
+    } finally {
+      await store.close();
+    }
+  }
+
+  async #serve(store: OpenedStore, signal: AbortSignal): Promise<void> {
+    const { nodeName, dataDir, runDir } = this.#settings;
+    const { log, metrics, clock, version } = this.#parts;
+    const seal = await Seal.open(path.join(dataDir, 'store.key'));
+    const cipher = new SecretCipher(seal);
+    const files = await upstreamFiles(this.#settings);
+    const certificates = await hubCertificates(
+      { log: log.child('front'), clock },
+      { dataDir, nodeName, listenIps: this.#settings.listen.map(({ host }) => host) },
+    );
+    this.#caPem = certificates.caCertificate;
+
+    const ofUplink = { log: log.child('uplink'), clock, metrics: uplinkMetrics(metrics) };
+    const credentials = new Credentials(ofUplink, files);
+    const uplink = new HubUplink(
+      { ...ofUplink, credentials, random: Math.random },
+      { ...defaultUplinkSettings, apiServers: this.#settings.apiServers },
+    );
+    const gate = new ReturnGate({ uplink, log: log.child('return'), clock });
+    const filter = new ImagePullPolicyFilter(() => gate.cutOff);
+    // Views and write path need each other: readers see the overlay, and the overlay is made from what is stored.
+    const presenter = new Presenter({ lookup: (...args) => writes.overlay.lookup(...args) }, [filter], (key, item) =>
+      writes.cloudSaw(key.group, key.resource, item.namespace, item.name, item.resourceVersion),
+    );
+    const ofViews = viewMetrics(metrics);
+    const views = new ViewSet(
+      {
+        store,
+        cipher,
+        presenter,
+        uplink,
+        cloudReady: (waiting) => gate.ready(waiting),
+        log: log.child('views'),
+        clock,
+        metrics: ofViews,
+      },
+      { ...viewSettings, userAgent: `holdfast-yurthub/${version}` },
+    );
+    const writes = new OfflineWrites(
+      { store, seal, uplink, views, log: log.child('writes'), metrics, clock },
+      {
+        nodeName,
+        eventSpoolMaxCount: this.#settings.eventSpoolMaxEvents,
+        eventSpoolMaxBytes,
+        maxBodyBytes: this.#settings.maxRequestBodyBytes,
+      },
+    );
+    const singles = new SingleObjects(store, cipher, singleSettings);
+    await Promise.all([views.load(), writes.load(), singles.load(), credentials.load()]);
+
+    const router = new Router({ uplink, views, singles, writes, log: log.child('router'), clock, metrics: ofViews });
+    const front = new Front(
+      {
+        log: log.child('front'),
+        metrics: new FrontMetrics(metrics),
+        clock,
+        certificates,
+        trust: new ClientTrustFiles({ log, clock }, files),
+        peers: new PeerProcesses({ procDir: '/proc' }),
+        run: runProgram,
+        handler: (request, response) => router.handle(request, response),
+        dialRaw: (lane, dialSignal) => uplink.dialRaw(lane, dialSignal),
+      },
+      {
+        ...frontDefaults,
+        nodeName,
+        listen: this.#settings.listen.map(addressText),
+        manageLinkLocal: this.#settings.manageLinkLocal,
+        maxConnections: this.#settings.maxConnections,
+      },
+    );
+    const ops = new Ops(
+      { log, metrics, ready: { listening: () => front.listening, store: () => !store.degraded } },
+      { opsListen: addressText(this.#settings.opsListen) },
+    );
+    const heartbeat = new Heartbeat(
+      { log, clock, certificates, addresses: () => front.addresses },
+      { ...heartbeatDefaults, runDir },
+    );
+    this.#front = front;
+    this.#views = views;
+    this.#uplink = uplink;
+
+    const changed = (_key: string, bytes: Buffer): boolean => mayHoldAlways(bytes);
+    const steps = {
+      lost: () => views.refresh(pods, changed),
+      returning: (returning: AbortSignal) => writes.beginReturn(returning),
+      returned: () => views.refresh(pods, changed),
+    };
+
+    // Everything ends with the first part that ends; the front first, so that no request meets a part that is gone.
+    using all = new LinkedAbort(signal);
+    const serving = new AbortController();
+    const ending = (part: Promise<void>): Promise<void> => part.finally(() => all.abort());
+    const inner = [uplink.run(serving.signal), gate.run(steps, serving.signal)];
+    inner.push(views.run(serving.signal), writes.run(serving.signal));
+    const outer = [front.run(all.signal), ops.run(all.signal), heartbeat.run(all.signal)];
+    void front.started().then(() => {
+      if (!front.listening) return;
+      log.info('the hub serves', { node: nodeName, apiServers: this.#settings.apiServers.join(','), version });
+      this.#started.resolve();
+    });
+    const results = await Promise.allSettled([
+      ...inner.map(ending),
+      Promise.allSettled(outer.map(ending)).then((outcome) => {
+        serving.abort();
+        throwFirst(outcome);
+      }),
+    ]);
+    throwFirst(results);
+    log.info('the hub has stopped');
+  }
+}
+
+const pods = { group: '', resource: 'pods' } as const;
+
+function addressText({ host, port }: ListenAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}

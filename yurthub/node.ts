@@ -1,6 +1,13 @@
-// Puts the parts of the hub together. (Placeholder of the command line's author: the lead writes this file.)
+// `holdfast node`: the hub as a process of its own.
+import { systemClock } from '../runtime/clock.ts';
+import { createLog } from '../runtime/log.ts';
+import { Metrics } from '../runtime/metrics.ts';
+import { Hub } from './hub.ts';
 import type { NodeSettings } from './settings.ts';
 
-export async function runNode(_settings: NodeSettings, _signal: AbortSignal): Promise<void> {
-  throw Object.assign(new Error('holdfast node is not put together yet'), { code: 'ERR_NOT_IMPLEMENTED' });
+/** Serves until `signal` aborts. */
+export async function runNode(settings: NodeSettings, signal: AbortSignal, version = 'unknown'): Promise<void> {
+  const log = createLog(settings.logLevel);
+  const hub = new Hub(settings, { log, metrics: new Metrics(), clock: systemClock, version });
+  await hub.run(signal);
 }

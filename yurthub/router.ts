@@ -3,7 +3,7 @@
 import type { Clock } from '../runtime/clock.ts';
 import { headerValue } from '../runtime/headers.ts';
 import type { Log } from '../runtime/log.ts';
-import { negotiate, type Negotiated } from '../kube/accept.ts';
+import { negotiate } from '../kube/accept.ts';
 import { isTrue, type ResourceRequest } from '../kube/request-info.ts';
 import { failure } from '../kube/status.ts';
 import { wireFor } from '../kube/wires.ts';
@@ -49,7 +49,7 @@ export class Router {
 
   async #route(request: HubRequest, response: HubResponse): Promise<void> {
     const { info, identity } = request;
-    if (identity.kind !== 'node' || !info.isResource || request.method === 'HEAD') {
+    if (identity.kind !== 'node' || isImpersonated(request) || !info.isResource || request.method === 'HEAD') {
       await this.#passThrough(request, response);
       return;
     }
@@ -77,7 +77,7 @@ export class Router {
   async #collection(request: HubRequest, response: HubResponse, info: ResourceRequest): Promise<void> {
     const { uplink, views, clock, metrics } = this.#parts;
     const accepted = negotiate(headerValue(request.headers, 'accept'));
-    const encoding = plainEncoding(accepted);
+    const encoding = accepted.plain;
     if (encoding === undefined || !isKept(info)) {
       await this.#passThrough(request, response);
       return;
@@ -118,7 +118,7 @@ export class Router {
     source: 'live' | 'stored',
   ): Promise<boolean> {
     const accepted = negotiate(headerValue(request.headers, 'accept'));
-    const encoding = plainEncoding(accepted);
+    const encoding = accepted.plain;
     if (encoding === undefined || (source === 'live' && accepted.as !== '')) return false;
     const shown = await this.#parts.views.shown(info);
     if (shown === undefined || (source === 'live' && !shown.live)) return false;
@@ -146,7 +146,8 @@ export class Router {
       })
     )
       return;
-    if (await this.#parts.singles.answer(request, response, this.#warning(request))) return;
+    const mayAnswer = request.identity.kind === 'node' && !isImpersonated(request);
+    if (mayAnswer && (await this.#parts.singles.answer(request, response, this.#warning(request)))) return;
     if (request.method === 'GET' || request.method === 'HEAD') sendUnknown(request, response);
     else if (!sent) sendNeedsCloud(request, response);
     else {
@@ -162,7 +163,7 @@ export class Router {
     onUnreachable: (error: CloudUnreachableError) => void = () => undefined,
   ): Promise<boolean> {
     const { uplink, singles, log } = this.#parts;
-    const captureBytes = singles.captureBytes(request);
+    const captureBytes = isImpersonated(request) ? 0 : singles.captureBytes(request);
     try {
       const outcome = await uplink.forward(request, response, captureBytes === 0 ? {} : { captureBytes });
       if (captureBytes > 0)
@@ -186,13 +187,12 @@ export class Router {
   }
 }
 
-/** The encoding in which a view may answer; undefined when the client takes no plain form. */
-function plainEncoding(accepted: Negotiated): 'protobuf' | 'json' | undefined {
-  if (accepted.as === '') return accepted.encoding;
-  return accepted.plain;
-}
-
 /** Events are many, change by the second, and nobody on a node lives by them. */
 function isKept(info: ResourceRequest): boolean {
   return info.resource !== 'events' && info.subresource === '';
+}
+
+/** The API server answers these as somebody else: nothing of the node's may be shown, and nothing of theirs kept. */
+export function isImpersonated(request: Pick<HubRequest, 'headers'>): boolean {
+  return Object.keys(request.headers).some((name) => name.startsWith('impersonate-'));
 }

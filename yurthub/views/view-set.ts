@@ -215,7 +215,7 @@ export class ViewSet implements ViewReader {
     for (const [id, record] of this.#stored)
       if (isOf(record.key, request) && !this.#entries.has(id)) this.#add(record.key);
     let best: { view: View; entry: Entry; item: StoredObject['item'] } | undefined;
-    for (const entry of [...this.#entries.values()]) {
+    for (const entry of this.#entries.values()) {
       const { view } = entry;
       if (!isOf(view.key, request)) continue;
       if (view.key.namespace !== '' && view.key.namespace !== request.namespace) continue;
@@ -298,7 +298,7 @@ export class ViewSet implements ViewReader {
     // A kubelet that is down uses no view, and needs all of them when it comes up.
     if (![...this.#entries.values()].some(({ view }) => view.watcherCount > 0)) return;
     for (const record of this.#stored.values()) this.#add(record.key);
-    for (const [id, entry] of [...this.#entries]) {
+    for (const [id, entry] of this.#entries) {
       entry.idleMs = entry.view.watcherCount > 0 ? 0 : entry.idleMs + tickMs;
       const denied = (entry.reflector?.refusals ?? 0) >= purgeAfterRefusals;
       if (entry.idleMs < this.#settings.idleMs && !denied) continue;
