@@ -121,17 +121,6 @@ test('a reader that stops holds the sender back instead of filling memory', asyn
   await closed(client);
 });
 
-test('close ends connections at whatever moment of their own end it comes', async () => {
-  for (let turns = 0; turns < 12; turns += 1) {
-    const several = await Promise.all(Array.from({ length: 8 }, () => connect()));
-    for (const client of several) client.end('last');
-    for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-    await relay.close();
-    expect(relay.connections).toBe(0);
-    await relay.listen();
-  }
-});
-
 test('a target that refuses ends the client instead of leaving it waiting', async () => {
   const dead = net.createServer().listen(0, '127.0.0.1');
   await once(dead, 'listening');
