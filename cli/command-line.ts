@@ -28,8 +28,8 @@ const commands: Readonly<Record<string, Command>> = {
   node: {
     summary: 'Run the hub of this node: kubelet and others reach the API server through it, and live on without it.',
     flags: nodeFlags,
-    run: async (flags, { signal }) => {
-      await runNodeCommand(flags, signal);
+    run: async (flags, { signal, version }) => {
+      await runNodeCommand(flags, signal, version);
       return 0;
     },
   },

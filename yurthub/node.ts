@@ -6,7 +6,7 @@ import { Hub } from './hub.ts';
 import type { NodeSettings } from './settings.ts';
 
 /** Serves until `signal` aborts. */
-export async function runNode(settings: NodeSettings, signal: AbortSignal, version = 'unknown'): Promise<void> {
+export async function runNode(settings: NodeSettings, signal: AbortSignal, version: string): Promise<void> {
   const log = createLog(settings.logLevel);
   const hub = new Hub(settings, { log, metrics: new Metrics(), clock: systemClock, version });
   await hub.run(signal);
