@@ -78,9 +78,10 @@ export class PlainClient {
         ...this.#headers,
         ...headers,
       },
-      signal === undefined ? {} : { signal },
+      // Left to itself node:http2 takes it that DELETE has no body.
+      { endStream: body === undefined, ...(signal === undefined ? {} : { signal }) },
     );
-    stream.end(body === undefined ? undefined : JSON.stringify(body));
+    if (body !== undefined) stream.end(JSON.stringify(body));
     return stream;
   }
 }

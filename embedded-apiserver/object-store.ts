@@ -1,5 +1,6 @@
 // The embedded API server's etcd: objects by kind and name, one version counter for all writes, and a bounded history,
 // from which watches resume and older states are rebuilt.
+import { cloneJson } from '../kube/patch/json-value.ts';
 import type { KubeObject } from '../kube/wire.ts';
 import type { ResourceKind } from './resource-kinds.ts';
 import { ApiError } from './errors.ts';
@@ -57,7 +58,7 @@ export class ObjectStore {
     const before = objects.get(key);
     this.#version += 1;
     const source = after ?? before ?? {};
-    const stamped = structuredClone(source);
+    const stamped = cloneJson(source);
     stamped['metadata'] = { ...metadataOf(stamped), resourceVersion: String(this.#version) };
     if (after === undefined) objects.delete(key);
     else objects.set(key, stamped);
