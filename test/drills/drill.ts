@@ -1,0 +1,21 @@
+// What a drill is: a scenario on a real cluster, with named checks. The runner gives it a report and cleans up after it.
+import type { Report } from './report.ts';
+
+export interface DrillContext {
+  /** The form for the gate: minutes instead of the full figures; ratios and percentiles are printed, not judged. */
+  quick: boolean;
+  report: Report;
+  /** Aborts when the drill is to end early. */
+  signal: AbortSignal;
+  /** Called when the drill is over, newest first, whatever happened. */
+  defer(cleanUp: () => Promise<void>): void;
+  /** Folder with logs, copied if the drill fails; collected before anything is cleaned up. */
+  keepLogs(folder: string): void;
+}
+
+export interface Drill {
+  name: string;
+  /** One line for the list of drills. */
+  summary: string;
+  run(context: DrillContext): Promise<void>;
+}
