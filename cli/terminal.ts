@@ -33,7 +33,7 @@ export function openTerminal(input: ReadStream, output: WriteStream): Terminal |
     },
     status(text) {
       // A line that wraps could not be written over.
-      current = text.slice(0, Math.max(20, output.columns - 1));
+      current = text.slice(0, (output.columns || 80) - 1);
       output.write(clear + current);
     },
     print(text) {
