@@ -7,13 +7,13 @@ import type { Authenticator } from './authentication.ts';
 import { discoveryDocument } from './discovery.ts';
 import { ApiError } from './errors.ts';
 import type { ApiAnswer, ApiCall } from './listener.ts';
-import { list, metadataOf, text } from './object-meta.ts';
+import { list, metadataOf, text } from '../kube/plain-object.ts';
 import type { ObjectStore } from './object-store.ts';
 import { getObject, listObjects } from './reads.ts';
 import { groupVersionOf, resourceKinds, reviewKinds } from './resource-kinds.ts';
 import type { ResourceKind } from './resource-kinds.ts';
 import { answerReview, issueToken } from './reviews.ts';
-import { tableOf } from './tables.ts';
+import { tableOf } from '../kube/tables.ts';
 import { startWatch } from './watch-stream.ts';
 import type { WatchEvent } from './watch-stream.ts';
 import type { Writes } from './writes.ts';
@@ -155,7 +155,7 @@ export class ApiRoutes {
     withColumns: boolean,
   ): KubeObject {
     const includeObject = new URLSearchParams(call.target.split('?')[1] ?? '').get('includeObject') ?? 'Metadata';
-    return tableOf(kind, objects, metadata, { nowMs: this.#parts.clock.wallMs(), includeObject, withColumns });
+    return tableOf(kind.kind, objects, metadata, { nowMs: this.#parts.clock.wallMs(), includeObject, withColumns });
   }
 }
 

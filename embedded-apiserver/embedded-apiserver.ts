@@ -13,7 +13,7 @@ import { ApiRoutes } from './api-routes.ts';
 import { Authenticator } from './authentication.ts';
 import { createListener } from './listener.ts';
 import type { ApiAnswer, ApiCall } from './listener.ts';
-import { metadataOf, text } from './object-meta.ts';
+import { metadataOf, text } from '../kube/plain-object.ts';
 import { objectKey, ObjectStore } from './object-store.ts';
 import { groupVersionOf, resourceKinds } from './resource-kinds.ts';
 import type { ResourceKind } from './resource-kinds.ts';

@@ -6,7 +6,7 @@ import { matchesFields, parseFieldSelector } from '../kube/selectors/field-selec
 import { matchesLabels, parseLabelSelector } from '../kube/selectors/label-selector.ts';
 import type { KubeObject } from '../kube/wire.ts';
 import { ApiError } from './errors.ts';
-import { child, fieldText, metadataOf, text } from './object-meta.ts';
+import { child, fieldText, metadataOf, text } from '../kube/plain-object.ts';
 import type { ResourceKind } from './resource-kinds.ts';
 
 export interface ListOptions {

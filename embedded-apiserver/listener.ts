@@ -10,7 +10,7 @@ import { requestInfo } from '../kube/request-info.ts';
 import type { KubeObject } from '../kube/wire.ts';
 import type { Authenticator, User } from './authentication.ts';
 import { ApiError } from './errors.ts';
-import { isObject } from './object-meta.ts';
+import { isObject } from '../kube/plain-object.ts';
 
 /** How the client wants objects: as they are, or as Tables. */
 export interface Accepted {

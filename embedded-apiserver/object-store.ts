@@ -4,7 +4,7 @@ import { cloneJson } from '../kube/patch/json-value.ts';
 import type { KubeObject } from '../kube/wire.ts';
 import type { ResourceKind } from './resource-kinds.ts';
 import { ApiError } from './errors.ts';
-import { metadataOf } from './object-meta.ts';
+import { metadataOf } from '../kube/plain-object.ts';
 
 /** One write. Objects are frozen in the store: never changed after they were put. */
 export interface StoreEvent {

@@ -4,7 +4,7 @@ import { applyJsonMergePatch } from '../kube/patch/json-merge-patch.ts';
 import { applyStrategicMergePatch } from '../kube/patch/strategic-merge-patch.ts';
 import type { KubeObject } from '../kube/wire.ts';
 import { ApiError } from './errors.ts';
-import { isObject } from './object-meta.ts';
+import { isObject } from '../kube/plain-object.ts';
 import { groupVersionOf } from './resource-kinds.ts';
 import type { ResourceKind } from './resource-kinds.ts';
 

@@ -3,7 +3,7 @@ import type { KubeObject } from '../kube/wire.ts';
 import type { ResourceRequest } from '../kube/request-info.ts';
 import { ApiError } from './errors.ts';
 import { listOptions } from './list-options.ts';
-import { metadataOf, text } from './object-meta.ts';
+import { metadataOf, text } from '../kube/plain-object.ts';
 import { objectKey } from './object-store.ts';
 import type { ObjectStore, Snapshot } from './object-store.ts';
 import { groupVersionOf, qualifiedResource } from './resource-kinds.ts';

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../runtime/clock.ts';
 import type { KubeObject } from '../kube/wire.ts';
 import type { Authenticator, User } from './authentication.ts';
-import { child, text } from './object-meta.ts';
+import { child, text } from '../kube/plain-object.ts';
 import type { ResourceKind } from './resource-kinds.ts';
 
 /** The answered TokenRequest of `serviceaccounts/NAME/token`; the token authenticates from now on. */

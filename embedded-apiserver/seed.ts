@@ -4,7 +4,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { delay } from '../runtime/clock.ts';
 import type { KubeObject } from '../kube/wire.ts';
 import type { EmbeddedApiserver } from './embedded-apiserver.ts';
-import { child, list, metadataOf } from './object-meta.ts';
+import { child, list, metadataOf } from '../kube/plain-object.ts';
 
 export const seedNames = {
   node: 'edge-1',

@@ -1,6 +1,6 @@
 import { ManualClock } from '../runtime/manual-clock.ts';
 import type { ResourceRequest } from '../kube/request-info.ts';
-import { metadataOf } from './object-meta.ts';
+import { metadataOf } from '../kube/plain-object.ts';
 import { ObjectStore } from './object-store.ts';
 import { resourceKinds } from './resource-kinds.ts';
 import { startWatch } from './watch-stream.ts';

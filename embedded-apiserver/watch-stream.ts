@@ -4,7 +4,7 @@ import type { KubeObject } from '../kube/wire.ts';
 import type { ResourceRequest } from '../kube/request-info.ts';
 import { ApiError } from './errors.ts';
 import { listOptions } from './list-options.ts';
-import { metadataOf } from './object-meta.ts';
+import { metadataOf } from '../kube/plain-object.ts';
 import type { ObjectStore, StoreEvent } from './object-store.ts';
 import { groupVersionOf } from './resource-kinds.ts';
 import type { ResourceKind } from './resource-kinds.ts';

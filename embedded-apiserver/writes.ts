@@ -7,7 +7,7 @@ import type { KubeObject } from '../kube/wire.ts';
 import type { ResourceRequest } from '../kube/request-info.ts';
 import { ApiError } from './errors.ts';
 import { listOptions } from './list-options.ts';
-import { child, metadataOf, text } from './object-meta.ts';
+import { child, metadataOf, text } from '../kube/plain-object.ts';
 import { objectKey } from './object-store.ts';
 import type { ObjectStore } from './object-store.ts';
 import { applyPatch } from './patching.ts';

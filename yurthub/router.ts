@@ -77,25 +77,27 @@ export class Router {
   async #collection(request: HubRequest, response: HubResponse, info: ResourceRequest): Promise<void> {
     const { uplink, views, clock, metrics } = this.#parts;
     const accepted = negotiate(headerValue(request.headers, 'accept'));
-    const encoding = accepted.plain;
+    const table = accepted.as === 'Table';
+    const encoding = table ? 'json' : accepted.plain;
     if (encoding === undefined || !isKept(info)) {
       await this.#passThrough(request, response);
       return;
     }
+    const form = { encoding, table };
     if (info.verb === 'watch') {
       const parts = { views, clock, metrics };
-      if (!(await answerWatch(parts, request, response, info, encoding))) await this.#passThrough(request, response);
+      if (!(await answerWatch(parts, request, response, info, form))) await this.#passThrough(request, response);
       return;
     }
-    // A Table or a list of metadata is made by the API server; only while it is out of reach is the plain form given.
+    // The API server knows more columns than we do, and lists of metadata alone: it is asked while it can be reached.
     if (accepted.as !== '' && uplink.cloud.reachable) {
       if (await this.#forwarded(request, response)) return;
     }
-    const warning = this.#warning(request);
-    if (await answerList({ views, metrics }, request, response, info, encoding, warning)) return;
+    const answer = (): Promise<boolean> =>
+      answerList({ views, clock, metrics }, request, response, info, form, this.#warning(request));
+    if (await answer()) return;
     if (await this.#forwarded(request, response)) return;
-    if (!(await answerList({ views, metrics }, request, response, info, encoding, this.#warning(request))))
-      sendUnknown(request, response);
+    if (!(await answer())) sendUnknown(request, response);
   }
 
   async #get(request: HubRequest, response: HubResponse, info: ResourceRequest): Promise<void> {

@@ -2,11 +2,15 @@
 import { compareResourceVersions } from '../../kube/resource-version.ts';
 import type { ResourceRequest } from '../../kube/request-info.ts';
 import { failure } from '../../kube/status.ts';
+import { tableOf } from '../../kube/tables.ts';
+import type { Wire } from '../../kube/wire.ts';
 import { sendReply, sendStatus, sendUnknown } from '../answers.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { Headers, HubRequest, HubResponse } from '../types.ts';
 import type { ViewMetrics } from './metrics.ts';
 import { viewKeyOf } from './view-key.ts';
 import type { ViewSet } from './view-set.ts';
+import type { Snapshot, View } from './view.ts';
 
 /**
  * Which lists a view may answer while the cloud can be asked: only those that allow any version (`0`) or a minimum.
@@ -20,7 +24,14 @@ export function allowsStored(info: ResourceRequest): boolean {
 
 export interface ListAnswerParts {
   readonly views: ViewSet;
+  readonly clock: Clock;
   readonly metrics: ViewMetrics;
+}
+
+/** What the client takes: `table` is what kubectl asks for, and is made of the plain JSON view. */
+export interface ListForm {
+  readonly encoding: 'protobuf' | 'json';
+  readonly table: boolean;
 }
 
 /** False when the list was not answered: it has to be forwarded. */
@@ -29,7 +40,7 @@ export async function answerList(
   request: HubRequest,
   response: HubResponse,
   info: ResourceRequest,
-  encoding: 'protobuf' | 'json',
+  form: ListForm,
   extraHeaders: Headers,
 ): Promise<boolean> {
   const { views, metrics } = parts;
@@ -40,7 +51,7 @@ export async function answerList(
     sendStatus(request, response, failure('Expired', 'holdfast: the API server is out of reach; list again'));
     return true;
   }
-  const acquired = await views.acquire(viewKeyOf(info, encoding), '', request.signal);
+  const acquired = await views.acquire(viewKeyOf(info, form.table ? 'json' : form.encoding), '', request.signal);
   switch (acquired.kind) {
     case 'unkept':
       return false;
@@ -65,6 +76,13 @@ export async function answerList(
   }
   const snapshot = await view.snapshot();
   const { typeMeta, listKind, wire } = view;
+  metrics.answers.inc({ verb: 'list', source: acquired.live ? 'live' : 'stored' });
+  if (form.table) {
+    const table = tableBody(wire, view, snapshot, info, parts.clock);
+    response.head(200, { 'content-type': 'application/json', 'content-length': String(table.length), ...extraHeaders });
+    response.end(table);
+    return true;
+  }
   const body = wire.list(
     {
       apiVersion: typeMeta.apiVersion,
@@ -75,7 +93,6 @@ export async function answerList(
     },
     snapshot.items,
   );
-  metrics.answers.inc({ verb: 'list', source: acquired.live ? 'live' : 'stored' });
   response.head(200, {
     'content-type': wire.contentType,
     'content-length': String(body.contentLength),
@@ -84,6 +101,14 @@ export async function answerList(
   });
   await writeParts(response, body.parts, request.signal);
   return true;
+}
+
+function tableBody(wire: Wire, view: View, snapshot: Snapshot, info: ResourceRequest, clock: Clock): Buffer {
+  const objects = snapshot.items.map((bytes) => wire.decode(view.typeMeta, bytes));
+  const metadata = { resourceVersion: snapshot.resourceVersion };
+  const includeObject = info.query.get('includeObject') ?? 'Metadata';
+  const options = { nowMs: clock.wallMs(), includeObject, withColumns: true };
+  return Buffer.from(`${JSON.stringify(tableOf(view.typeMeta.kind, objects, metadata, options))}\n`);
 }
 
 const maxQueuedBytes = 4 << 20;

@@ -2,11 +2,15 @@
 // version that is not known any more.
 import type { Clock } from '../../runtime/clock.ts';
 import { isTrue, type ResourceRequest } from '../../kube/request-info.ts';
+import { metadataOf, text } from '../../kube/plain-object.ts';
 import { failure } from '../../kube/status.ts';
+import type { KubeObject } from '../../kube/wire.ts';
 import { sendReply, sendStatus, sendUnknown } from '../answers.ts';
 import type { HubRequest, HubResponse } from '../types.ts';
 import type { ViewMetrics } from './metrics.ts';
 import type { View, Watcher } from './view.ts';
+import type { ListForm } from './list-answer.ts';
+import { tableOf } from '../../kube/tables.ts';
 import { viewKeyOf } from './view-key.ts';
 import type { ViewSet } from './view-set.ts';
 
@@ -27,11 +31,15 @@ export async function answerWatch(
   request: HubRequest,
   response: HubResponse,
   info: ResourceRequest,
-  encoding: 'protobuf' | 'json',
+  form: ListForm,
 ): Promise<boolean> {
   const { query } = info;
   const version = query.get('resourceVersion') ?? '';
-  const acquired = await parts.views.acquire(viewKeyOf(info, encoding), version, request.signal);
+  const acquired = await parts.views.acquire(
+    viewKeyOf(info, form.table ? 'json' : form.encoding),
+    version,
+    request.signal,
+  );
   switch (acquired.kind) {
     case 'unkept':
       return false;
@@ -45,10 +53,11 @@ export async function answerWatch(
       break;
   }
   const { view } = acquired;
-  const stream = new WatchStream(response, isTrue(query.get('allowWatchBookmarks')), parts.metrics);
+  const asTable = form.table ? tableFrames(query.get('includeObject') ?? 'Metadata', parts.clock) : undefined;
+  const stream = new WatchStream(response, isTrue(query.get('allowWatchBookmarks')), parts.metrics, asTable);
   const initialEvents = isTrue(query.get('sendInitialEvents'));
   if (initialEvents || version === '' || version === '0') {
-    sendHead(response, view);
+    sendHead(response, view, form);
     await view.watchAll(stream, { endMark: initialEvents && stream.allowBookmarks });
   } else {
     stream.hold();
@@ -57,7 +66,7 @@ export async function answerWatch(
       sendStatus(request, response, failure('Expired', message));
       return true;
     }
-    sendHead(response, view);
+    sendHead(response, view, form);
     stream.release();
   }
   parts.metrics.answers.inc({ verb: 'watch', source: acquired.live ? 'live' : 'stored' });
@@ -72,8 +81,9 @@ export async function answerWatch(
   return true;
 }
 
-function sendHead(response: HubResponse, view: View): void {
-  response.head(200, { 'content-type': view.wire.watchContentType, 'cache-control': 'no-cache, private' });
+function sendHead(response: HubResponse, view: View, form: ListForm): void {
+  const contentType = form.table ? 'application/json' : view.wire.watchContentType;
+  response.head(200, { 'content-type': contentType, 'cache-control': 'no-cache, private' });
 }
 
 function timeoutMs(seconds: string | null): number {
@@ -82,17 +92,45 @@ function timeoutMs(seconds: string | null): number {
   return Math.min(asked, 86_400) * 1_000;
 }
 
+interface JsonEvent {
+  readonly type: string;
+  readonly object: KubeObject;
+}
+
+/** Turns JSON watch frames into frames of Tables with one row; the first one names the columns, as the API server does. */
+function tableFrames(includeObject: string, clock: Clock): (frame: Buffer) => Buffer {
+  let withColumns = true;
+  return (frame) => {
+    const { type, object } = JSON.parse(frame.toString()) as JsonEvent;
+    if (type === 'ERROR') return frame;
+    const metadata = { resourceVersion: text(metadataOf(object), 'resourceVersion') };
+    const options = { nowMs: clock.wallMs(), includeObject, withColumns };
+    const rows = type === 'BOOKMARK' ? [] : [object];
+    const table = tableOf(text(object, 'kind'), rows, metadata, options);
+    withColumns = false;
+    return Buffer.from(`${JSON.stringify({ type, object: table })}\n`);
+  };
+}
+
 class WatchStream implements Watcher {
   readonly allowBookmarks: boolean;
   readonly #response: HubResponse;
   readonly #metrics: ViewMetrics;
+  readonly #transform: ((frame: Buffer) => Buffer) | undefined;
   readonly #ended = Promise.withResolvers<void>();
   #over = false;
   /** Frames that came before the head was sent. */
   #held: Buffer[] | undefined;
 
-  constructor(response: HubResponse, allowBookmarks: boolean, metrics: ViewMetrics) {
+  /** `transform` makes of each frame what this client takes; undefined when it takes frames as they are. */
+  constructor(
+    response: HubResponse,
+    allowBookmarks: boolean,
+    metrics: ViewMetrics,
+    transform: ((frame: Buffer) => Buffer) | undefined,
+  ) {
     this.#response = response;
+    this.#transform = transform;
     this.allowBookmarks = allowBookmarks;
     this.#metrics = metrics;
   }
@@ -117,7 +155,7 @@ class WatchStream implements Watcher {
       this.#held.push(frame);
       return;
     }
-    this.#response.write(frame);
+    this.#response.write(this.#transform === undefined ? frame : this.#transform(frame));
     if (this.#response.queuedBytes <= maxQueuedBytes) return;
     this.#metrics.slowWatchers.inc();
     this.#over = true;

@@ -1,5 +1,3 @@
-import { podObject } from './seed.ts';
-import { resourceKinds } from './resource-kinds.ts';
 import { ageText, tableOf } from './tables.ts';
 
 const start = Date.parse('2026-03-01T00:00:00Z');
@@ -29,27 +27,45 @@ test('a time that is missing is an unknown age', () => {
   expect(ageText('', start)).toBe('<unknown>');
 });
 
-function podCells(change: (pod: ReturnType<typeof podObject>) => void): unknown[] {
-  const pod = structuredClone(podObject('till-0', '10.0.0.1', '2026-03-01T00:00:00Z'));
-  (pod['metadata'] as Record<string, unknown>)['creationTimestamp'] = '2026-03-01T00:00:00Z';
-  change(pod);
-  const kind = resourceKinds.find(({ resource }) => resource === 'pods')!;
+const pod = (): Record<string, unknown> => ({
+  metadata: { name: 'till-0', creationTimestamp: '2026-03-01T00:00:00Z' },
+  spec: { nodeName: 'edge-1', containers: [{ name: 'till' }] },
+  status: {
+    phase: 'Running',
+    podIP: '10.0.0.1',
+    containerStatuses: [{ name: 'till', ready: true, restartCount: 0, state: { running: {} } }],
+  },
+});
+
+function podCells(change: (pod: Record<string, unknown>) => void): unknown[] {
+  const changed = pod();
+  change(changed);
   const options = { nowMs: start + 5000, includeObject: 'None', withColumns: true };
-  const { rows } = tableOf(kind, [pod], {}, options) as { rows: { cells: unknown[] }[] };
+  const { rows } = tableOf('Pod', [changed], {}, options) as { rows: { cells: unknown[] }[] };
   return rows[0]?.cells ?? [];
 }
 
 test('a pod shows readiness, what is wrong with it, and restarts', () => {
-  expect(podCells(() => undefined)).toEqual(['till-0', '1/1', 'Running', '0', '5s', '10.0.0.1', 'edge-1']);
-  const crashing = podCells((pod) => {
-    pod['status'] = {
+  expect(podCells(() => undefined)).toEqual([
+    'till-0',
+    '1/1',
+    'Running',
+    '0',
+    '5s',
+    '10.0.0.1',
+    'edge-1',
+    '<none>',
+    '<none>',
+  ]);
+  const crashing = podCells((changed) => {
+    changed['status'] = {
       phase: 'Running',
       containerStatuses: [{ ready: false, restartCount: 7, state: { waiting: { reason: 'CrashLoopBackOff' } } }],
     };
   });
   expect(crashing.slice(1, 4)).toEqual(['0/1', 'CrashLoopBackOff', '7']);
-  const leaving = podCells((pod) => {
-    (pod['metadata'] as Record<string, unknown>)['deletionTimestamp'] = '2026-03-01T00:00:03Z';
+  const leaving = podCells((changed) => {
+    (changed['metadata'] as Record<string, unknown>)['deletionTimestamp'] = '2026-03-01T00:00:03Z';
   });
   expect(leaving[2]).toBe('Terminating');
 });

@@ -1,5 +1,5 @@
 // Reading plain JSON objects whose shape the API server has to take on trust.
-import type { KubeObject } from '../kube/wire.ts';
+import type { KubeObject } from './wire.ts';
 
 /** A field that holds an object; an empty one when it is absent or something else. */
 export function child(object: KubeObject, field: string): KubeObject {

@@ -1,7 +1,7 @@
-// What `kubectl get` prints: kubectl asks for Tables and lets the server decide on columns.
-import type { KubeObject } from '../kube/wire.ts';
-import { child, fieldText, list, metadataOf, text } from './object-meta.ts';
-import type { ResourceKind } from './resource-kinds.ts';
+// What `kubectl get` prints: kubectl asks for Tables and lets the server decide on columns. A hub that is cut off, and the
+// watches that it serves, need them as well; columns are named and ordered as the API server's are.
+import type { KubeObject } from './wire.ts';
+import { child, fieldText, list, metadataOf, text } from './plain-object.ts';
 
 interface Column {
   readonly name: string;
@@ -25,6 +25,12 @@ const columnsByKind: Readonly<Record<string, readonly Column[]>> = {
     ageColumn,
     { name: 'IP', priority: 1, cell: (pod) => text(child(pod, 'status'), 'podIP') || '<none>' },
     { name: 'Node', priority: 1, cell: (pod) => text(child(pod, 'spec'), 'nodeName') || '<none>' },
+    {
+      name: 'Nominated Node',
+      priority: 1,
+      cell: (pod) => text(child(pod, 'status'), 'nominatedNodeName') || '<none>',
+    },
+    { name: 'Readiness Gates', priority: 1, cell: () => '<none>' },
   ],
   Node: [
     nameColumn,
@@ -51,14 +57,19 @@ const columnsByKind: Readonly<Record<string, readonly Column[]>> = {
   ],
 };
 
+/** Kinds whose columns are known; all others are printed by name and age. */
+export function hasColumns(kind: string): boolean {
+  return Object.hasOwn(columnsByKind, kind);
+}
+
 /** A Table of `objects`; the columns are named only `withColumns`: a watch names them in its first event alone. */
 export function tableOf(
-  kind: ResourceKind,
+  kind: string,
   objects: readonly KubeObject[],
   metadata: KubeObject,
   options: { readonly nowMs: number; readonly includeObject: string; readonly withColumns: boolean },
 ): KubeObject {
-  const columns = columnsByKind[kind.kind] ?? [nameColumn, ageColumn];
+  const columns = columnsByKind[kind] ?? [nameColumn, ageColumn];
   return {
     kind: 'Table',
     apiVersion: 'meta.k8s.io/v1',
