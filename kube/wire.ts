@@ -88,6 +88,8 @@ export interface Wire {
   /** A Status (or any other built-in object) as a response body. Takes and gives apiVersion and kind. */
   body(object: KubeObject): Buffer;
 
+  /** Names, uid and version of an item, without decoding it. */
+  meta(bytes: Buffer): ItemMeta;
   /** metadata.labels, without decoding the object. */
   labels(bytes: Buffer): Record<string, string>;
   /** The same item with another metadata.resourceVersion; all other bytes stay. */

@@ -9,7 +9,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { upstreamFiles } from './credential-files.ts';
-import { ImagePullPolicyFilter, mayHoldAlways } from './filters/image-pull-policy.ts';
+import { changesPullPolicy, ImagePullPolicyFilter } from './filters/image-pull-policy.ts';
 import { ClientTrustFiles } from './front/client-trust.ts';
 import { Front, frontDefaults } from './front/front.ts';
 import { Heartbeat, heartbeatDefaults } from './front/heartbeat.ts';
@@ -32,6 +32,7 @@ import { uplinkMetrics } from './uplink/metrics.ts';
 import { defaultUplinkSettings } from './uplink/settings.ts';
 import { viewMetrics } from './views/metrics.ts';
 import { Presenter } from './views/presenter.ts';
+import type { Concerns } from './views/view.ts';
 import { ViewSet, type ViewSetStatus } from './views/view-set.ts';
 import { OfflineWrites } from './writes/offline-writes.ts';
 
@@ -48,7 +49,6 @@ export interface HubStatus extends ViewSetStatus {
 
 const viewSettings = {
   residentBytes: 512 << 10,
-  firstListBytes: 32 << 20,
   logMaxCount: 512,
   logMaxBytes: 512 << 10,
   maxObjectBytes: 8 << 20,
@@ -139,8 +139,10 @@ export class Hub {
     const gate = new ReturnGate({ uplink, log: log.child('return'), clock });
     const filter = new ImagePullPolicyFilter(() => gate.cutOff);
     // Views and write path need each other: readers see the overlay, and the overlay is made from what is stored.
-    const presenter = new Presenter({ lookup: (...args) => writes.overlay.lookup(...args) }, [filter], (key, item) =>
-      writes.cloudSaw(key.group, key.resource, item.namespace, item.name, item.resourceVersion),
+    const presenter = new Presenter(
+      () => writes.overlay,
+      [filter],
+      (key, item) => writes.cloudSaw(key.group, key.resource, item.namespace, item.name, item.resourceVersion),
     );
     const ofViews = viewMetrics(metrics);
     const views = new ViewSet(
@@ -201,7 +203,7 @@ export class Hub {
     this.#views = views;
     this.#uplink = uplink;
 
-    const changed = (_key: string, bytes: Buffer): boolean => mayHoldAlways(bytes);
+    const changed: Concerns = (_key, bytes, wire, typeMeta) => changesPullPolicy(wire, typeMeta, bytes);
     const steps = {
       lost: () => views.refresh(pods, changed),
       returning: (returning: AbortSignal) => writes.beginReturn(returning),

@@ -156,6 +156,8 @@ export interface ViewReader {
 
 /** What local readers see in place of what the cloud said: set by the offline write path, read by the views. */
 export interface Overlay {
+  /** False for resources whose objects never have an overlay. */
+  concerns(group: string, resource: string): boolean;
   /** The bytes to show instead of `item`'s, in the same encoding; undefined when there is no overlay for it (or its uid differs). */
   lookup(group: string, resource: string, item: Item, encoding: 'protobuf' | 'json'): Buffer | undefined;
 }

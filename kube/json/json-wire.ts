@@ -40,6 +40,7 @@ export const jsonWire: Wire = {
   errorFrame: (status) => watchFrame('ERROR', typeMetaOf(status), Buffer.from(JSON.stringify(status))),
   body: (object) => Buffer.from(`${JSON.stringify(object)}\n`),
 
+  meta: readItemMeta,
   labels: readLabels,
   withResourceVersion: replaceResourceVersion,
   decode(typeMeta, bytes) {

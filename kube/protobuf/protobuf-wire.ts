@@ -40,6 +40,7 @@ export const protobufWire: Wire = {
     return closeEnvelope(typeMeta, encodeObject(typeMeta, object));
   },
 
+  meta: (bytes) => readItemMeta(bytes, 0, bytes.length),
   labels: readLabels,
   withResourceVersion: replaceResourceVersion,
   decode: decodeObject,

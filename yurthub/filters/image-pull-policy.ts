@@ -28,8 +28,13 @@ export class ImagePullPolicyFilter implements Filter {
   }
 }
 
+/** True for a pod that the filter would change while the cloud is out of reach. */
+export function changesPullPolicy(wire: Wire, typeMeta: TypeMeta, bytes: Buffer): boolean {
+  return mayHoldAlways(bytes) && withLocalImages(wire.decode(typeMeta, bytes));
+}
+
 /** A cheap look before a full decode: also true for pods that say Always elsewhere (restartPolicy). */
-export function mayHoldAlways(bytes: Buffer): boolean {
+function mayHoldAlways(bytes: Buffer): boolean {
   return bytes.includes(always);
 }
 

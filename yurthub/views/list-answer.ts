@@ -7,6 +7,7 @@ import type { Wire } from '../../kube/wire.ts';
 import { sendReply, sendStatus, sendUnknown } from '../answers.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Headers, HubRequest, HubResponse } from '../types.ts';
+import { FirstListClient } from './first-list.ts';
 import type { ViewMetrics } from './metrics.ts';
 import { viewKeyOf } from './view-key.ts';
 import type { ViewSet } from './view-set.ts';
@@ -51,8 +52,14 @@ export async function answerList(
     sendStatus(request, response, failure('Expired', 'holdfast: the API server is out of reach; list again'));
     return true;
   }
-  const acquired = await views.acquire(viewKeyOf(info, form.table ? 'json' : form.encoding), '', request.signal);
+  const anyVersion = info.query.get('resourceVersion') === '0' && !form.table;
+  const client = anyVersion ? new FirstListClient(response, request.signal, extraHeaders, parts.clock) : undefined;
+  const key = viewKeyOf(info, form.table ? 'json' : form.encoding);
+  const acquired = await views.acquire(key, '', request.signal, client);
+  client?.withdraw();
   switch (acquired.kind) {
+    case 'answered':
+      return true;
     case 'unkept':
       return false;
     case 'unknown':

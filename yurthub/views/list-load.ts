@@ -1,64 +1,97 @@
-// A list on its way in: which members it names, and which of them are new or different. The first list of a view is
-// written while it arrives (a crash leaves objects without a view, which the next start removes); a later one is
-// compared with what is there, and only the difference is written, in one batch.
+// A list on its way in. The first list of a view is written while it arrives, and only its index is kept (a crash leaves
+// objects without a view, which the next start removes). A later one is compared with what is there, and only the
+// difference is written, in one batch.
 import type { Item, Wire } from '../../kube/wire.ts';
 import { memberKey } from './view-key.ts';
 
-const batchBytes = 1 << 20;
+/** What a view keeps in memory of one object. */
+export interface Member {
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly length: number;
+  /** Undefined when the view is too large to be held in memory. */
+  readonly bytes: Buffer | undefined;
+}
 
-export type WriteAhead = (items: readonly Item[]) => Promise<void>;
+export interface ListLoad {
+  readonly wire: Wire;
+  /** Rejects with StoreWriteError when an earlier part could not be written. */
+  add(items: readonly Item[]): Promise<void>;
+}
 
-export class ListLoad {
+const batchBytes = 512 << 10;
+
+export class FirstListLoad implements ListLoad {
+  readonly wire: Wire;
+  readonly members = new Map<string, Member>();
+  bytes = 0;
+  readonly #write: (items: readonly Item[]) => Promise<void>;
+  readonly #residentBytes: number;
+  #waiting: Item[] = [];
+  #waitingBytes = 0;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(wire: Wire, write: (items: readonly Item[]) => Promise<void>, settings: { residentBytes: number }) {
+    this.wire = wire;
+    this.#write = write;
+    this.#residentBytes = settings.residentBytes;
+  }
+
+  async add(items: readonly Item[]): Promise<void> {
+    for (const item of items) {
+      const { uid, resourceVersion, bytes } = item;
+      this.bytes += bytes.length;
+      const kept = this.bytes <= this.#residentBytes ? bytes : undefined;
+      this.members.set(memberKey(item.namespace, item.name), {
+        uid,
+        resourceVersion,
+        length: bytes.length,
+        bytes: kept,
+      });
+      this.#waiting.push(item);
+      this.#waitingBytes += bytes.length;
+    }
+    if (this.#waitingBytes < batchBytes) return;
+    await this.#writing;
+    this.#writing = this.#write(this.rest());
+    // Its failure is thrown by the next `add` or by `written`; until then nobody waits for it.
+    this.#writing.catch(() => undefined);
+  }
+
+  /** Resolves when all that was handed to `write` is written. */
+  async written(): Promise<void> {
+    await this.#writing;
+  }
+
+  /** Takes the items that are not written yet. */
+  rest(): Item[] {
+    const rest = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    return rest;
+  }
+}
+
+export class RelistLoad implements ListLoad {
   readonly wire: Wire;
   /** Keys of all items so far. */
   readonly seen = new Set<string>();
   /** Items that the view does not have in this version. */
   readonly changed: Item[] = [];
-  readonly #members: ReadonlyMap<string, { readonly uid: string; readonly resourceVersion: string }>;
-  readonly #writeAhead: WriteAhead | undefined;
-  #ahead: Item[] = [];
-  #aheadBytes = 0;
-  #writing: Promise<void> = Promise.resolve();
+  readonly #members: ReadonlyMap<string, Member>;
 
-  constructor(
-    wire: Wire,
-    members: ReadonlyMap<string, { readonly uid: string; readonly resourceVersion: string }>,
-    writeAhead: WriteAhead | undefined,
-  ) {
+  constructor(wire: Wire, members: ReadonlyMap<string, Member>) {
     this.wire = wire;
     this.#members = members;
-    this.#writeAhead = writeAhead;
   }
 
-  /** Rejects with StoreWriteError when an earlier part could not be written. */
-  async add(items: readonly Item[]): Promise<void> {
+  add(items: readonly Item[]): Promise<void> {
     for (const item of items) {
       const key = memberKey(item.namespace, item.name);
       this.seen.add(key);
       const before = this.#members.get(key);
-      if (before !== undefined && before.uid === item.uid && before.resourceVersion === item.resourceVersion) continue;
-      this.changed.push(item);
-      if (this.#writeAhead === undefined) continue;
-      this.#ahead.push(item);
-      this.#aheadBytes += item.bytes.length;
+      if (before?.uid !== item.uid || before.resourceVersion !== item.resourceVersion) this.changed.push(item);
     }
-    if (this.#writeAhead === undefined || this.#aheadBytes < batchBytes) return;
-    await this.#writing;
-    this.#writing = this.#writeAhead(this.rest());
-    // Its failure is thrown by the next `add` or by `written`; until then nobody waits for it.
-    this.#writing.catch(() => undefined);
-  }
-
-  /** Resolves when all that was handed to `writeAhead` is written. */
-  async written(): Promise<void> {
-    await this.#writing;
-  }
-
-  /** Takes the items that are not written ahead. */
-  rest(): Item[] {
-    const rest = this.#ahead;
-    this.#ahead = [];
-    this.#aheadBytes = 0;
-    return rest;
+    return Promise.resolve();
   }
 }

@@ -37,18 +37,6 @@ export function decodeViewRecord(bytes: Buffer): ViewRecord {
   return JSON.parse(bytes.toString()) as ViewRecord;
 }
 
-/** uid and version before the bytes, so that a view's index is read without scanning objects. */
-export function encodeObjectRecord(uid: string, resourceVersion: string, bytes: Buffer): Buffer {
-  const head = Buffer.from(`${uid} ${resourceVersion}\n`);
-  return Buffer.concat([head, bytes], head.length + bytes.length);
-}
-
-export function decodeObjectRecord(record: Buffer): { uid: string; resourceVersion: string; bytes: Buffer } {
-  const end = record.indexOf(10);
-  const [uid = '', resourceVersion = ''] = record.toString('latin1', 0, Math.max(end, 0)).split(' ');
-  return { uid, resourceVersion, bytes: record.subarray(end + 1) };
-}
-
 /** The share of one member in a view's checksum, which is the sum of them modulo 2^32 (FNV-1a of key and version). */
 export function memberChecksum(key: string, resourceVersion: string): number {
   let hash = 0x811c9dc5;

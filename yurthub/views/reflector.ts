@@ -9,6 +9,7 @@ import { wireFor } from '../../kube/wires.ts';
 import { CloudUnreachableError, StoreWriteError } from '../errors.ts';
 import type { UpstreamReply, UpstreamStream, Uplink } from '../types.ts';
 import { upstreamTarget } from './view-key.ts';
+import type { FirstListClient } from './first-list.ts';
 import type { View } from './view.ts';
 import type { ViewMetrics } from './metrics.ts';
 
@@ -26,6 +27,8 @@ export interface ReflectorSettings {
   readonly userAgent: string;
   /** Version that the first client has seen already: listed exactly there if possible, so that its watch can go on. */
   readonly startAt: string;
+  /** Gets the first list as it comes. */
+  readonly firstListClient: FirstListClient | undefined;
 }
 
 /** How it stands with the cloud: `live` means that changes arrive as they happen. */
@@ -55,6 +58,7 @@ export class Reflector {
   readonly #view: View;
   readonly #parts: ReflectorParts;
   readonly #settings: ReflectorSettings;
+  #firstListClient: FirstListClient | undefined;
   #state: ReflectorState = 'listing';
   #listedOnce = false;
   #backoffMs = minBackoffMs;
@@ -66,6 +70,7 @@ export class Reflector {
     this.#view = view;
     this.#parts = parts;
     this.#settings = settings;
+    this.#firstListClient = settings.firstListClient;
   }
 
   get state(): ReflectorState {
@@ -121,9 +126,21 @@ export class Reflector {
     const wire = await this.#accepted(stream);
     const scanner = wire.listScanner({ maxItemBytes: this.#settings.maxObjectBytes });
     const load = this.#view.beginList(wire);
-    for await (const chunk of stream.body) await load.add(scanner.push(chunk));
-    const head = scanner.end();
-    await this.#view.finishList(load, head);
+    const client = this.#firstListClient;
+    this.#firstListClient = undefined;
+    client?.begin(wire);
+    try {
+      for await (const chunk of stream.body) {
+        const items = scanner.push(chunk);
+        await client?.pass(chunk);
+        await load.add(items);
+      }
+      const head = scanner.end();
+      client?.end();
+      await this.#view.finishList(load, head);
+    } finally {
+      client?.fail();
+    }
     this.#listedOnce = true;
     this.#parts.metrics.lists.inc();
     this.#notify();

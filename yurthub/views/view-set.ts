@@ -5,11 +5,12 @@ import type { Log } from '../../runtime/log.ts';
 import type { ResourceRequest } from '../../kube/request-info.ts';
 import { compareResourceVersions } from '../../kube/resource-version.ts';
 import type { Store, StoredObject, UpstreamReply, Uplink, ViewKey, ViewReader } from '../types.ts';
+import type { FirstListClient } from './first-list.ts';
 import type { ViewMetrics } from './metrics.ts';
 import type { Presenter } from './presenter.ts';
 import { decodeViewRecord, objectPrefix, viewRecordKey, viewRecordPrefix, type ViewRecord } from './records.ts';
 import { Reflector } from './reflector.ts';
-import { View, type RecordCipher, type ViewSettings } from './view.ts';
+import { View, type Concerns, type RecordCipher, type ViewSettings } from './view.ts';
 import { memberKey, viewId } from './view-key.ts';
 
 export interface ViewSetParts {
@@ -38,7 +39,7 @@ export interface ViewSetSettings extends ViewSettings {
 export type Acquired =
   | { readonly kind: 'view'; readonly view: View; readonly live: boolean }
   | { readonly kind: 'refused'; readonly reply: UpstreamReply }
-  | { readonly kind: 'unknown' | 'unkept' };
+  | { readonly kind: 'unknown' | 'unkept' | 'answered' };
 
 interface Entry {
   readonly view: View;
@@ -117,9 +118,15 @@ export class ViewSet implements ViewReader {
 
   /**
    * The view for a key, once it may answer: it has caught up with the cloud since the hub started, or the cloud is out
-   * of reach. `startAt` is the version that a watching client has seen.
+   * of reach. `startAt` is the version that a watching client has seen. A list's client may be given along: if the view
+   * has to be made, and shows objects as they are, it gets the first list as it comes (`answered`).
    */
-  async acquire(key: ViewKey, startAt: string, signal: AbortSignal): Promise<Acquired> {
+  async acquire(
+    key: ViewKey,
+    startAt: string,
+    signal: AbortSignal,
+    firstListClient?: FirstListClient,
+  ): Promise<Acquired> {
     const id = viewId(key);
     const unkeptUntil = this.#unkeptUntil.get(id);
     if (unkeptUntil !== undefined) {
@@ -130,9 +137,11 @@ export class ViewSet implements ViewReader {
     if (entry === undefined) return { kind: 'unkept' };
     entry.idleMs = 0;
     await entry.restored;
-    this.#startReflector(id, entry, startAt);
+    const plain = !entry.view.synced && this.#parts.presenter.leavesAlone(key);
+    this.#startReflector(id, entry, startAt, plain ? firstListClient : undefined);
     const left = aborted(signal);
     while (!signal.aborted) {
+      if (firstListClient?.answered === true) return { kind: 'answered' };
       if (this.#entries.get(id) !== entry) return { kind: 'unkept' };
       const { view, reflector } = entry;
       const refusal = reflector?.refusal;
@@ -149,7 +158,7 @@ export class ViewSet implements ViewReader {
       }
       await Promise.race([reflector?.nextChange(), this.#wakeup.promise, left]);
     }
-    return { kind: 'unkept' };
+    return firstListClient?.answered === true ? { kind: 'answered' } : { kind: 'unkept' };
   }
 
   // -------------------------------------------------------------------------------------------------------------
@@ -182,10 +191,7 @@ export class ViewSet implements ViewReader {
   }
 
   /** Tells watchers of all views of a resource that some objects look different now. */
-  async refresh(
-    resource: Pick<ResourceRequest, 'group' | 'resource'>,
-    concerns: (key: string, bytes: Buffer) => boolean,
-  ): Promise<void> {
+  async refresh(resource: Pick<ResourceRequest, 'group' | 'resource'>, concerns: Concerns): Promise<void> {
     for (const { view } of this.#entries.values())
       if (view.key.group === resource.group && view.key.resource === resource.resource)
         await view.localChange(concerns);
@@ -260,11 +266,11 @@ export class ViewSet implements ViewReader {
     }
   }
 
-  #startReflector(id: string, entry: Entry, startAt: string): void {
+  #startReflector(id: string, entry: Entry, startAt: string, firstListClient: FirstListClient | undefined): void {
     const signal = this.#running;
     if (entry.reflector !== undefined || signal === undefined || signal.aborted) return;
     const { maxObjectBytes, userAgent } = this.#settings;
-    entry.reflector = new Reflector(entry.view, this.#parts, { maxObjectBytes, userAgent, startAt });
+    entry.reflector = new Reflector(entry.view, this.#parts, { maxObjectBytes, userAgent, startAt, firstListClient });
     entry.stop = new AbortController();
     entry.done = this.#keep(id, entry, entry.reflector, entry.stop.signal);
   }

@@ -24,8 +24,8 @@ const plainCipher = {
   protect: (_of: unknown, _key: string, record: Buffer) => record,
   reveal: (_of: unknown, _key: string, record: Buffer) => record,
 };
-const noOverlay = { lookup: () => undefined };
-const settings = { residentBytes: 1 << 20, firstListBytes: 1 << 20, logMaxCount: 100, logMaxBytes: 1 << 20 };
+const noOverlay = { concerns: () => false, lookup: () => undefined };
+const settings = { residentBytes: 1 << 20, logMaxCount: 100, logMaxBytes: 1 << 20 };
 
 const configMap = (name: string, resourceVersion: string, value = 'x', uid = `uid-${name}`): object => ({
   metadata: { name, namespace: 'shop', uid, resourceVersion },
@@ -61,7 +61,11 @@ function newView(overrides: Partial<typeof settings> = {}): View {
       return value === undefined ? bytes : Buffer.from(JSON.stringify({ ...object, data: { value } }));
     },
   };
-  const presenter = new Presenter(noOverlay, [filter], () => undefined);
+  const presenter = new Presenter(
+    () => noOverlay,
+    [filter],
+    () => undefined,
+  );
   return new View(key, { store, cipher: plainCipher, presenter }, { ...settings, ...overrides });
 }
 
@@ -256,7 +260,7 @@ describe('after a restart', () => {
 });
 
 test('a view too large for memory answers from the store, the same', async () => {
-  const small = newView({ residentBytes: 10, firstListBytes: 10 });
+  const small = newView({ residentBytes: 10 });
   await list(small, '10', configMap('b', '4'), configMap('a', '5'));
   await event(small, 'MODIFIED', configMap('a', '11', 'new'));
   expect(await names(small)).toEqual(['a', 'b']);

@@ -8,17 +8,9 @@ import type { Durability, Store, StoreOp, ViewKey } from '../types.ts';
 import { differenceEvents } from './difference.ts';
 import { EventLog } from './event-log.ts';
 import { LateWatcher } from './late-watcher.ts';
-import { ListLoad } from './list-load.ts';
+import { FirstListLoad, RelistLoad, type ListLoad, type Member } from './list-load.ts';
 import type { Presenter } from './presenter.ts';
-import {
-  decodeObjectRecord,
-  encodeObjectRecord,
-  encodeViewRecord,
-  memberChecksum,
-  objectPrefix,
-  viewRecordKey,
-  type ViewRecord,
-} from './records.ts';
+import { encodeViewRecord, memberChecksum, objectPrefix, viewRecordKey, type ViewRecord } from './records.ts';
 import { memberKey } from './view-key.ts';
 
 /** One local client that watches. None of these may throw. */
@@ -28,6 +20,9 @@ export interface Watcher {
   /** The watch cannot go on (the view was dropped): the client has to list again. */
   end(): void;
 }
+
+/** Which members of a view a local change is about. */
+export type Concerns = (key: string, bytes: Buffer, wire: Wire, typeMeta: TypeMeta) => boolean;
 
 export interface ViewParts {
   readonly store: Store;
@@ -44,18 +39,8 @@ export interface RecordCipher {
 export interface ViewSettings {
   /** Objects of views up to this size stay in memory; those of larger views are read from the store. */
   readonly residentBytes: number;
-  /** The first list is served from memory while it is written, up to this size. */
-  readonly firstListBytes: number;
   readonly logMaxCount: number;
   readonly logMaxBytes: number;
-}
-
-interface Member {
-  readonly uid: string;
-  readonly resourceVersion: string;
-  readonly length: number;
-  /** Undefined when the view is too large to be held in memory. */
-  bytes: Buffer | undefined;
 }
 
 export interface Snapshot {
@@ -137,8 +122,9 @@ export class View {
     this.#localChangeAt = record.localChangeAt;
     const prefix = objectPrefix(this.key);
     for await (const [key, value] of this.#parts.store.entries(prefix)) {
-      const object = decodeObjectRecord(this.#parts.cipher.reveal(this.key, key, value));
-      this.#setMember(key.slice(prefix.length), object.uid, object.resourceVersion, Buffer.from(object.bytes));
+      const bytes = this.#parts.cipher.reveal(this.key, key, value);
+      const { uid, resourceVersion } = this.#wire.meta(bytes);
+      this.#setMember(key.slice(prefix.length), uid, resourceVersion, bytes);
     }
     this.#checksum = this.#checksumAfter(
       [...this.#members].map(([key, member]) => [key, member.resourceVersion]),
@@ -154,13 +140,15 @@ export class View {
 
   /** Takes a list as it arrives. The view keeps its old state until `finish`; `finish` never runs for a broken list. */
   beginList(wire: Wire): ListLoad {
-    return new ListLoad(wire, this.#members, this.synced ? undefined : (items) => this.#writeAhead(items));
+    if (this.synced) return new RelistLoad(wire, this.#members);
+    return new FirstListLoad(wire, (items) => this.#writeAhead(items), this.#settings);
   }
 
   async finishList(load: ListLoad, head: ListHead): Promise<void> {
     await this.#serial(async () => {
-      if (this.synced) await this.#applyDifference(load, head);
-      else await this.#applyFirstList(load, head);
+      if (load instanceof FirstListLoad) await this.#applyFirstList(load, head);
+      else if (load instanceof RelistLoad) await this.#applyDifference(load, head);
+      else throw new TypeError('not a list of this view');
     });
   }
 
@@ -190,13 +178,13 @@ export class View {
   // Changes of our own
 
   /** Tells watchers that members look different now although the cloud's version did not change. */
-  async localChange(concerns: (key: string, bytes: Buffer) => boolean): Promise<void> {
+  async localChange(concerns: Concerns): Promise<void> {
     await this.#serial(async () => {
       if (!this.synced) return;
       const frames: Buffer[] = [];
       for (const [key, member] of this.#sortedMembers()) {
         const bytes = await this.#bytesOf(key, member);
-        if (!concerns(key, bytes)) continue;
+        if (!concerns(key, bytes, this.#wire, this.#typeMeta)) continue;
         const item = this.#itemOf(key, member, bytes);
         frames.push(this.#wire.frame('MODIFIED', this.#typeMeta, this.#present(item)));
       }
@@ -289,23 +277,24 @@ export class View {
 
   // -------------------------------------------------------------------------------------------------------------
 
-  async #applyFirstList(load: ListLoad, head: ListHead): Promise<void> {
+  async #applyFirstList(load: FirstListLoad, head: ListHead): Promise<void> {
     this.#adopt(load.wire, head);
-    for (const item of load.changed) {
-      const { namespace, name, uid, resourceVersion, bytes } = item;
-      this.#setMember(memberKey(namespace, name), uid, resourceVersion, bytes, this.#settings.firstListBytes);
-    }
+    this.#members = load.members;
+    this.#bytes = load.bytes;
+    this.#trimResident();
     await load.written();
-    const rest = load.rest().map((item) => this.#putOp(item));
-    const checksum = this.#checksumAfter(load.changed.map(versionOf), true);
-    await this.#parts.store.write([...rest, this.#recordOp(head.resourceVersion, checksum)], this.#durability);
+    const checksum = this.#checksumAfter(
+      [...this.#members].map(([key, { resourceVersion }]) => [key, resourceVersion]),
+      true,
+    );
+    const ops = load.rest().map((item) => this.#putOp(item));
+    await this.#parts.store.write([...ops, this.#recordOp(head.resourceVersion, checksum)], this.#durability);
     this.#checksum = checksum;
     this.#resourceVersion = head.resourceVersion;
     this.#log = this.#newLog(false);
-    for (const item of load.changed) this.#parts.presenter.cloudSaw(this.key, item);
   }
 
-  async #applyDifference(load: ListLoad, head: ListHead): Promise<void> {
+  async #applyDifference(load: RelistLoad, head: ListHead): Promise<void> {
     this.#adopt(load.wire, head);
     const removed = [...this.#members.keys()].filter((key) => !load.seen.has(key));
     const changes = differenceEvents(this.#members, load.changed, removed, head.resourceVersion);
@@ -443,7 +432,6 @@ export class View {
       const items: Buffer[] = [];
       for (const [key, member] of this.#sortedMembers())
         items.push(this.#present(this.#itemOf(key, member, await this.#bytesOf(key, member))));
-      this.#trimResident();
       return items;
     }
     const items: Buffer[] = [];
@@ -452,7 +440,7 @@ export class View {
       const key = recordKey.slice(prefix.length);
       const member = this.#members.get(key);
       if (member === undefined) continue;
-      const { bytes } = decodeObjectRecord(this.#parts.cipher.reveal(this.key, recordKey, value));
+      const bytes = this.#parts.cipher.reveal(this.key, recordKey, value);
       items.push(this.#present(this.#itemOf(key, member, bytes)));
     }
     return items;
@@ -467,7 +455,7 @@ export class View {
     const recordKey = `${objectPrefix(this.key)}${key}`;
     const record = await this.#parts.store.get(recordKey);
     if (record === undefined) throw new Error(`view ${recordKey}: an object of the index is not in the store`);
-    return decodeObjectRecord(this.#parts.cipher.reveal(this.key, recordKey, record)).bytes;
+    return this.#parts.cipher.reveal(this.key, recordKey, record);
   }
 
   #itemOf(key: string, member: Member, bytes: Buffer): Item {
@@ -481,15 +469,9 @@ export class View {
     };
   }
 
-  #setMember(
-    key: string,
-    uid: string,
-    resourceVersion: string,
-    bytes: Buffer,
-    residentBytes = this.#settings.residentBytes,
-  ): void {
+  #setMember(key: string, uid: string, resourceVersion: string, bytes: Buffer): void {
     this.#bytes += bytes.length - (this.#members.get(key)?.length ?? 0);
-    const kept = this.#bytes <= residentBytes ? bytes : undefined;
+    const kept = this.#bytes <= this.#settings.residentBytes ? bytes : undefined;
     this.#members.set(key, { uid, resourceVersion, length: bytes.length, bytes: kept });
   }
 
@@ -503,10 +485,11 @@ export class View {
     return true;
   }
 
-  /** The first list was served from memory; from then on a large view lives on disk. */
+  /** A view that turned out too large lives on disk as a whole. */
   #trimResident(): void {
     if (this.#bytes <= this.#settings.residentBytes) return;
-    for (const member of this.#members.values()) member.bytes = undefined;
+    for (const [key, member] of this.#members)
+      if (member.bytes !== undefined) this.#members.set(key, { ...member, bytes: undefined });
   }
 
   #objectKey(item: Pick<Item, 'namespace' | 'name'>): string {
@@ -515,8 +498,7 @@ export class View {
 
   #putOp(item: Item): StoreOp {
     const key = this.#objectKey(item);
-    const record = encodeObjectRecord(item.uid, item.resourceVersion, item.bytes);
-    return { type: 'put', key, value: this.#parts.cipher.protect(this.key, key, record) };
+    return { type: 'put', key, value: this.#parts.cipher.protect(this.key, key, item.bytes) };
   }
 
   /** The view's checksum once these members have these versions; undefined stands for a deletion. */

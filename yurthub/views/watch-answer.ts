@@ -41,6 +41,7 @@ export async function answerWatch(
     request.signal,
   );
   switch (acquired.kind) {
+    case 'answered':
     case 'unkept':
       return false;
     case 'unknown':

@@ -116,6 +116,10 @@ export class StatusOverlay implements Overlay {
     this.#measure();
   }
 
+  concerns(group: string, resource: string): boolean {
+    return group === '' && (resource === 'pods' || resource === 'nodes');
+  }
+
   lookup(group: string, resource: string, item: Item, encoding: Encoding): Buffer | undefined {
     if (group !== '' || this.#entries.size === 0) return undefined;
     const entry = this.entryFor(resource, item);
