@@ -12,7 +12,7 @@ test('files that change are read again, and files that break leave what was know
   const clientCertificateFile = path.join(directory, 'client.pem');
   const [first, second] = [new TestAuthority(), new TestAuthority()];
   const own = first.client();
-  await writeFile(clientCAFile, first.pair.certificate);
+  await writeFile(clientCAFile, first.pem);
   // The kubelet keeps certificate and key in one file.
   await writeFile(clientCertificateFile, own.cert + own.key);
   const clock = new ManualClock();
@@ -21,7 +21,7 @@ test('files that change are read again, and files that break leave what was know
   expect(before.own?.subject).toBe('O=system:nodes\nCN=system:node:edge-1');
   expect(before.clientCas.length).toBe(1);
 
-  await writeFile(`${clientCAFile}.new`, first.pair.certificate + second.pair.certificate);
+  await writeFile(`${clientCAFile}.new`, first.pem + second.pem);
   await rename(`${clientCAFile}.new`, clientCAFile);
   expect((await files.current()).clientCas.length).toBe(1);
   clock.advance(1_000);

@@ -1,5 +1,5 @@
 // For tests: a front on port 0 with a cluster CA of its own, and the certificates of clients good and bad.
-import { X509Certificate, type KeyObject } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import http2, { type ClientHttp2Session, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
 import https from 'node:https';
@@ -9,7 +9,8 @@ import type { Clock } from '../../runtime/clock.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { nullLog } from '../../runtime/log.ts';
 import { Metrics } from '../../runtime/metrics.ts';
-import { always, issue, keyPem, type KeyPair } from './certificate.ts';
+import { alwaysValid, generateKeyPair, issueCertificate, privateKeyPem } from '../../runtime/x509/certificate.ts';
+import type { CertificateTemplate, Issuer } from '../../runtime/x509/certificate.ts';
 import { Front, frontDefaults, type FrontParts, type FrontSettings } from './front.ts';
 import { hubCertificates, type HubCertificates } from './hub-ca.ts';
 import type { Peer } from './identity.ts';
@@ -20,13 +21,27 @@ export interface ClientCredential {
   readonly key: string;
 }
 
-const caSubject = { organization: 'kubernetes', commonName: 'kubernetes' };
 export const lastCentury = { notBefore: new Date('1990-01-01'), notAfter: new Date('1999-01-01') };
 export const nextCentury = { notBefore: new Date('2101-01-01'), notAfter: new Date('2199-01-01') };
 
+/** A new key and its certificate, signed by itself when there is no issuer. */
+export function credential(template: CertificateTemplate, issuer?: Issuer): ClientCredential {
+  const { publicKey, privateKey } = generateKeyPair();
+  const cert = issueCertificate(template, publicKey, issuer ?? { subject: template.subject, privateKey });
+  return { cert, key: privateKeyPem(privateKey) };
+}
+
 export class TestAuthority {
-  readonly pair: KeyPair = issue({ subject: caSubject, validity: always, usage: 'ca', names: [] });
-  readonly certificate = new X509Certificate(this.pair.certificate);
+  readonly #subject = { commonName: 'kubernetes', organizations: ['kubernetes'] };
+  readonly #keys = generateKeyPair();
+  readonly #issuer = { subject: this.#subject, privateKey: this.#keys.privateKey };
+  /** PEM */
+  readonly pem = issueCertificate(
+    { subject: this.#subject, ...alwaysValid, usage: 'ca', names: [] },
+    this.#keys.publicKey,
+    this.#issuer,
+  );
+  readonly certificate = new X509Certificate(this.pem);
 
   client(
     options: {
@@ -36,24 +51,13 @@ export class TestAuthority {
       usage?: 'client' | 'server';
     } = {},
   ): ClientCredential {
-    const made = issue(
-      {
-        subject: {
-          organization: options.organization ?? 'system:nodes',
-          commonName: options.commonName ?? 'system:node:edge-1',
-        },
-        validity: options.validity ?? always,
-        usage: options.usage ?? 'client',
-        names: ['127.0.0.1'],
-      },
-      { subject: caSubject, key: this.pair.key },
-    );
-    return credential(made);
+    const subject = {
+      commonName: options.commonName ?? 'system:node:edge-1',
+      organizations: [options.organization ?? 'system:nodes'],
+    };
+    const usage = options.usage ?? 'client';
+    return credential({ subject, ...(options.validity ?? alwaysValid), usage, names: ['127.0.0.1'] }, this.#issuer);
   }
-}
-
-export function credential(pair: { certificate: string; key: KeyObject }): ClientCredential {
-  return { cert: pair.certificate, key: keyPem(pair.key) };
 }
 
 export interface FrontFixture {

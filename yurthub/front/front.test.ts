@@ -17,7 +17,6 @@ import {
   type ClientCredential,
   type FrontFixture,
 } from './front-fixture.ts';
-import { issue } from './certificate.ts';
 
 const fixtures: FrontFixture[] = [];
 const start = async (...args: Parameters<typeof startFront>): Promise<FrontFixture> => {
@@ -195,7 +194,7 @@ describe.each(['h1', 'h2'] as const)('over %s', (protocol) => {
     const answer = await ask(fixture, '/early');
     expect(JSON.parse(answer.body.toString())).toMatchObject({ kind: 'Status', reason: 'InternalError', code: 500 });
     await expect(ask(fixture, '/late')).rejects.toThrow(/aborted|reset|hang up|NGHTTP2/);
-    expect(await fixture.metrics.text()).toContain('holdfast_front_handler_failures_total 2');
+    expect(await fixture.metrics.text()).toContain('holdfast_yurthub_front_handler_failures_total 2');
   });
 
   test('a client that leaves aborts the signal of each of its requests, and nothing stays open', async () => {
@@ -238,8 +237,8 @@ describe.each(['h1', 'h2'] as const)('over %s', (protocol) => {
       session.destroy();
     }
     const text = await fixture.metrics.text();
-    expect(text).toContain('holdfast_front_open_streams 0');
-    expect(text).toContain('holdfast_front_requests_total{verb="watch",code="aborted"} 20');
+    expect(text).toContain('holdfast_yurthub_front_open_streams 0');
+    expect(text).toContain('holdfast_yurthub_front_requests_total{verb="watch",code="aborted"} 20');
   });
 
   test('a watch gets its head before its first event', async () => {
@@ -336,14 +335,12 @@ describe.each(['h1', 'h2'] as const)('over %s', (protocol) => {
       [
         'a self-signed local credential',
         () =>
-          credential(
-            issue({
-              subject: { organization: 'holdfast.dev', commonName: 'system:node:edge-1' },
-              validity: lastCentury,
-              usage: 'client',
-              names: [],
-            }),
-          ),
+          credential({
+            subject: { organizations: ['holdfast.dev'], commonName: 'system:node:edge-1' },
+            ...lastCentury,
+            usage: 'client',
+            names: [],
+          }),
         {},
         401,
       ],
@@ -460,7 +457,7 @@ test('connections beyond the limit are refused, those within go on', async () =>
   await expect(h1Request(fixture, { path: '/a' })).rejects.toThrow(/disconnected|ECONNRESET|EPIPE|hang up/);
   expect((await h2Request(sessions[0] as (typeof sessions)[0], { ':path': '/a' })).status).toBe(200);
   for (const session of sessions) session.destroy();
-  expect(await fixture.metrics.text()).toContain('holdfast_front_dropped_connections_total 1');
+  expect(await fixture.metrics.text()).toContain('holdfast_yurthub_front_dropped_connections_total 1');
 });
 
 test('a client that stops reading is cut off, and what waits for it is bounded', async () => {
@@ -489,7 +486,7 @@ test('a client that stops reading is cut off, and what waits for it is bounded',
     clock.advance(75_000);
     await new Promise((resolve) => setImmediate(resolve));
   }
-  expect(await fixture.metrics.text()).toContain('holdfast_front_stalled_clients_total 1');
+  expect(await fixture.metrics.text()).toContain('holdfast_yurthub_front_stalled_clients_total 1');
   session.destroy();
   const stop = fixture.stop();
   fixtures.splice(fixtures.indexOf(fixture), 1);
@@ -532,8 +529,8 @@ test('the stop lets a request finish, ends watches cleanly, and leaves nothing o
   expect(watch.rstCode).toBe(0);
   expect(signalled).toBe(true);
   const text = await fixture.metrics.text();
-  expect(text).toContain('holdfast_front_open_connections 0');
-  expect(text).toContain('holdfast_front_open_streams 0');
+  expect(text).toContain('holdfast_yurthub_front_open_connections 0');
+  expect(text).toContain('holdfast_yurthub_front_open_streams 0');
 });
 
 test('a second hub on the same address is told so', async () => {
@@ -574,13 +571,13 @@ test('two thousand connections at once are all served, and all are gone afterwar
         }),
     ),
   );
-  expect(await fixture.metrics.text()).toContain('holdfast_front_open_connections 2000');
+  expect(await fixture.metrics.text()).toContain('holdfast_yurthub_front_open_connections 2000');
   for (const socket of served) socket.destroy();
   await fixture.stop();
   fixtures.splice(fixtures.indexOf(fixture), 1);
   const text = await fixture.metrics.text();
-  expect(text).toContain('holdfast_front_open_connections 0');
-  expect(text).toContain('holdfast_front_open_streams 0');
+  expect(text).toContain('holdfast_yurthub_front_open_connections 0');
+  expect(text).toContain('holdfast_yurthub_front_open_streams 0');
 });
 
 test('an upload of 512 MB passes with bounded memory', async () => {

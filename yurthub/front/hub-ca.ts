@@ -1,12 +1,13 @@
 // The hub's own CA on this node and what it issues: the serving certificate, and a client credential for root's local use.
 // No cluster-signed certificate names the API service, so a stolen node cannot pose as the API server anywhere else.
-import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
-import { always, issue, keyPem, type CertificateRequest, type KeyPair, type Subject } from './certificate.ts';
+import { alwaysValid, generateKeyPair, issueCertificate, privateKeyPem } from '../../runtime/x509/certificate.ts';
+import type { CertificateTemplate, Subject } from '../../runtime/x509/certificate.ts';
 
 /** What the front serves with. All PEM; the keys never leave this process and the 0600 files. */
 export interface HubCertificates {
@@ -39,41 +40,35 @@ export async function hubCertificates(
 ): Promise<HubCertificates> {
   await mkdir(settings.dataDir, { recursive: true, mode: 0o700 });
   const folder = new CertificateFolder(settings.dataDir, parts);
-  const caSubject: Subject = { organization: localOrganization, commonName: `holdfast hub CA of ${settings.nodeName}` };
-  const ca = await folder.ensure('hub-ca', { subject: caSubject, validity: always, usage: 'ca', names: [] }, undefined);
-  const issuer = { subject: caSubject, key: ca.key, certificate: new X509Certificate(ca.certificate) };
+  const subject = (commonName: string): Subject => ({ commonName, organizations: [localOrganization] });
+  const ca = await folder.ensure(
+    'hub-ca',
+    { subject: subject(`holdfast hub CA of ${settings.nodeName}`), ...alwaysValid, usage: 'ca', names: [] },
+    undefined,
+  );
   const names = [...new Set([...constantNames, ...settings.listenIps])];
   const serving = await folder.ensure(
     'serving',
-    {
-      subject: { organization: localOrganization, commonName: settings.nodeName },
-      validity: always,
-      usage: 'server',
-      names,
-    },
-    issuer,
+    { subject: subject(settings.nodeName), ...alwaysValid, usage: 'server', names },
+    ca,
   );
   const localClient = await folder.ensure(
     'local-client',
-    {
-      subject: { organization: localOrganization, commonName: `system:node:${settings.nodeName}` },
-      validity: always,
-      usage: 'client',
-      names: [],
-    },
-    issuer,
+    { subject: subject(`system:node:${settings.nodeName}`), ...alwaysValid, usage: 'client', names: [] },
+    ca,
   );
   return {
     caCertificate: ca.certificate,
-    serving: { certificate: serving.certificate, key: keyPem(serving.key) },
-    localClient: { certificate: localClient.certificate, key: keyPem(localClient.key) },
+    serving: { certificate: serving.certificate, key: privateKeyPem(serving.privateKey) },
+    localClient: { certificate: localClient.certificate, key: privateKeyPem(localClient.privateKey) },
   };
 }
 
-interface Issuer {
+/** A certificate in PEM and its key; as a CA, what signs others. */
+interface Pair {
   readonly subject: Subject;
-  readonly key: KeyObject;
-  readonly certificate: X509Certificate;
+  readonly certificate: string;
+  readonly privateKey: KeyObject;
 }
 
 class CertificateFolder {
@@ -87,15 +82,15 @@ class CertificateFolder {
     this.#clock = parts.clock;
   }
 
-  /** The pair of that base name if it fits the request, otherwise a new one. */
-  async ensure(base: string, request: CertificateRequest, issuer: Issuer | undefined): Promise<KeyPair> {
+  /** The pair of that base name if it fits the template, otherwise a new one: self-signed without an issuer. */
+  async ensure(base: string, template: CertificateTemplate, issuer: Pair | undefined): Promise<Pair> {
     const certificateFile = path.join(this.#directory, `${base}.crt`);
     const keyFile = path.join(this.#directory, `${base}.key`);
     const certificate = await readIfThere(certificateFile);
     const key = await readIfThere(keyFile);
     if (certificate !== undefined && key !== undefined) {
-      const problem = misfit(certificate, key, request, issuer);
-      if (problem === undefined) return { certificate, key: createPrivateKey(key) };
+      const problem = misfit(certificate, key, template, issuer);
+      if (problem === undefined) return { subject: template.subject, certificate, privateKey: createPrivateKey(key) };
       this.#log.warn('certificate of the hub is unusable and made anew', { file: certificateFile, problem });
     } else if (certificate !== undefined || key !== undefined) {
       this.#log.warn('certificate of the hub is unusable and made anew', {
@@ -108,9 +103,14 @@ class CertificateFolder {
       if (certificate !== undefined) await rename(certificateFile, this.#aside(certificateFile));
       if (key !== undefined) await rename(keyFile, this.#aside(keyFile));
     }
-    const made = issue(request, issuer);
+    const { publicKey, privateKey } = generateKeyPair();
+    const made: Pair = {
+      subject: template.subject,
+      certificate: issueCertificate(template, publicKey, issuer ?? { subject: template.subject, privateKey }),
+      privateKey,
+    };
     // The key first: a crash in between leaves a pair that does not match, which is made anew before anyone trusts it.
-    await writeDurably(keyFile, keyPem(made.key), 0o600);
+    await writeDurably(keyFile, privateKeyPem(privateKey), 0o600);
     await writeDurably(certificateFile, made.certificate, 0o644);
     this.#log.info('certificate of the hub made', { file: certificateFile });
     return made;
@@ -121,23 +121,23 @@ class CertificateFolder {
   }
 }
 
-/** Why this pair cannot be used for the request; undefined when it can. */
+/** Why this pair does not fit the template; undefined when it does. */
 function misfit(
   certificate: string,
   key: string,
-  request: CertificateRequest,
-  issuer: Issuer | undefined,
+  template: CertificateTemplate,
+  issuer: Pair | undefined,
 ): string | undefined {
   try {
     const parsed = new X509Certificate(certificate);
     if (!parsed.checkPrivateKey(createPrivateKey(key))) return 'the key is not the certificate’s';
-    if (parsed.ca !== (request.usage === 'ca')) return 'it is of another use';
-    const wantedSubject = `O=${request.subject.organization}\nCN=${request.subject.commonName}`;
+    if (parsed.ca !== (template.usage === 'ca')) return 'it is of another use';
+    const wantedSubject = `O=${localOrganization}\nCN=${template.subject.commonName}`;
     if (parsed.subject !== wantedSubject) return 'it names another node';
-    if (issuer !== undefined && !parsed.verify(issuer.certificate.publicKey)) return 'it is not from this CA';
+    if (issuer !== undefined && !parsed.verify(createPublicKey(issuer.privateKey))) return 'it is not from this CA';
     const isNamed = (name: string): boolean =>
       (isIP(name) === 0 ? parsed.checkHost(name, { subject: 'never' }) : parsed.checkIP(name)) !== undefined;
-    const missing = request.names.find((name) => !isNamed(name));
+    const missing = template.names.find((name) => !isNamed(name));
     if (missing !== undefined) return `it does not name ${missing}`;
     return undefined;
   } catch (error) {

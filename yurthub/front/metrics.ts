@@ -30,35 +30,41 @@ export class FrontMetrics {
 
   constructor(metrics: Metrics) {
     this.#requests = metrics.counter(
-      'holdfast_front_requests_total',
+      'holdfast_yurthub_front_requests_total',
       'Requests of local clients that are over, by verb class and by class of the answer.',
       ['verb', 'code'],
     );
     for (const verb of verbClasses) for (const code of codeClasses) this.#requests.inc({ verb, code }, 0);
     this.#refusals = metrics.counter(
-      'holdfast_front_refused_identities_total',
+      'holdfast_yurthub_front_refused_identities_total',
       'Requests refused with 401, by reason.',
       ['reason'],
     );
     for (const reason of refusalReasons) this.#refusals.inc({ reason }, 0);
-    this.connections = metrics.gauge('holdfast_front_open_connections', 'Open connections of local clients.');
-    this.streams = metrics.gauge('holdfast_front_open_streams', 'Requests of local clients in progress.');
-    this.upgrades = metrics.gauge('holdfast_front_open_upgrades', 'Upgraded connections (exec, attach, port-forward).');
+    this.connections = metrics.gauge('holdfast_yurthub_front_open_connections', 'Open connections of local clients.');
+    this.streams = metrics.gauge('holdfast_yurthub_front_open_streams', 'Requests of local clients in progress.');
+    this.upgrades = metrics.gauge(
+      'holdfast_yurthub_front_open_upgrades',
+      'Upgraded connections (exec, attach, port-forward).',
+    );
     this.droppedConnections = metrics.counter(
-      'holdfast_front_dropped_connections_total',
+      'holdfast_yurthub_front_dropped_connections_total',
       'Connections refused because too many were open.',
     );
     this.tlsErrors = metrics.counter(
-      'holdfast_front_tls_errors_total',
+      'holdfast_yurthub_front_tls_errors_total',
       'Connections that failed before TLS was established.',
     );
-    this.malformed = metrics.counter('holdfast_front_malformed_requests_total', 'Requests refused as malformed.');
+    this.malformed = metrics.counter(
+      'holdfast_yurthub_front_malformed_requests_total',
+      'Requests refused as malformed.',
+    );
     this.handlerFailures = metrics.counter(
-      'holdfast_front_handler_failures_total',
+      'holdfast_yurthub_front_handler_failures_total',
       'Requests that failed inside the hub.',
     );
     this.stalled = metrics.counter(
-      'holdfast_front_stalled_clients_total',
+      'holdfast_yurthub_front_stalled_clients_total',
       'Answers aborted because the client had stopped reading.',
     );
   }

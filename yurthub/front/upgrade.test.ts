@@ -48,7 +48,7 @@ const dial = (port: number) => async (): Promise<TLSSocket> => {
   const socket = tls.connect({
     host: '127.0.0.1',
     port,
-    ca: serverAuthority.pair.certificate,
+    ca: serverAuthority.pem,
     ALPNProtocols: ['http/1.1'],
   });
   await once(socket, 'secureConnect');
@@ -222,5 +222,5 @@ test('the stop of the hub ends upgraded connections', async () => {
   await front.stop();
   running.splice(1, 1);
   await closed;
-  expect(await front.metrics.text()).toContain('holdfast_front_open_upgrades 0');
+  expect(await front.metrics.text()).toContain('holdfast_yurthub_front_open_upgrades 0');
 });
