@@ -139,7 +139,7 @@ export class HubUplink implements Uplink {
     const { 'content-encoding': encoding, 'content-length': _length, ...others } = headers;
     if (encoding !== 'gzip') return { statusCode, headers, body };
     // Errors reach the reader through the last stream of the pipeline, leaving early reaches the first one.
-    const plain = pipeline(body, createGunzip(), () => undefined);
+    const plain = pipeline(body, createGunzip({ chunkSize: 64 << 10 }), () => undefined);
     return { statusCode, headers: others, body: plain as AsyncIterable<Buffer> };
   }
 

@@ -126,7 +126,7 @@ async function writeParts(response: HubResponse, parts: readonly Buffer[], signa
   response.onDrain(() => wake?.());
   const left = (): void => wake?.();
   signal.addEventListener('abort', left, { once: true });
-  for (const part of joinSmall(parts)) {
+  for (const part of parts) {
     if (signal.aborted) break;
     if (!response.write(part) && response.queuedBytes > maxQueuedBytes)
       await new Promise<void>((resolve) => {
@@ -136,20 +136,4 @@ async function writeParts(response: HubResponse, parts: readonly Buffer[], signa
   signal.removeEventListener('abort', left);
   if (signal.aborted) response.abort();
   else response.end();
-}
-
-/** Joins small parts, since every write is a frame and a system call of its own. */
-function* joinSmall(parts: readonly Buffer[]): Iterable<Buffer> {
-  const targetBytes = 256 << 10;
-  let held: Buffer[] = [];
-  let heldBytes = 0;
-  for (const part of parts) {
-    held.push(part);
-    heldBytes += part.length;
-    if (heldBytes < targetBytes) continue;
-    yield Buffer.concat(held, heldBytes);
-    held = [];
-    heldBytes = 0;
-  }
-  if (heldBytes > 0) yield Buffer.concat(held, heldBytes);
 }

@@ -41,7 +41,7 @@ export class FirstListLoad implements ListLoad {
     for (const item of items) {
       const { uid, resourceVersion, bytes } = item;
       this.bytes += bytes.length;
-      const kept = this.bytes <= this.#residentBytes ? bytes : undefined;
+      const kept = this.bytes <= this.#residentBytes ? Buffer.from(bytes) : undefined;
       this.members.set(memberKey(item.namespace, item.name), {
         uid,
         resourceVersion,
