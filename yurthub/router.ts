@@ -8,7 +8,7 @@ import { isTrue, type ResourceRequest } from '../kube/request-info.ts';
 import { failure } from '../kube/status.ts';
 import { wireFor } from '../kube/wires.ts';
 import { sendNeedsCloud, sendStatus, sendUnknown, staleWarning } from './answers.ts';
-import { ClientGoneError, CloudUnreachableError } from './errors.ts';
+import { ClientGoneError, CloudUnreachableError, StoreReadError } from './errors.ts';
 import type { SingleObjects } from './single-objects.ts';
 import type { Headers, HubRequest, HubResponse, Uplink } from './types.ts';
 import type { OfflineWrites } from './writes/offline-writes.ts';
@@ -43,7 +43,11 @@ export class Router {
         response.abort();
         return;
       }
-      throw error;
+      if (!(error instanceof StoreReadError) || response.headSent || request.body?.readableDidRead === true)
+        throw error;
+      // What is kept cannot be read now, which says nothing about what there is: the API server may know.
+      this.#parts.log.warn('the store cannot be read for a request; it is passed through', { error: error.message });
+      if (!(await this.#forwarded(request, response))) sendUnknown(request, response);
     }
   }
 

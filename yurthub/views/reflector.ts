@@ -2,11 +2,13 @@
 // version is no longer known. One reflector per view, however many clients the view has.
 import { headerValue } from '../../runtime/headers.ts';
 import { delay, type Clock } from '../../runtime/clock.ts';
+import { LinkedAbort } from '../../runtime/linked-abort.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Encoding, WatchFrame, Wire } from '../../kube/wire.ts';
 import { WireError } from '../../kube/errors.ts';
+import { compareResourceVersions } from '../../kube/resource-version.ts';
 import { wireFor } from '../../kube/wires.ts';
-import { CloudUnreachableError, StoreWriteError } from '../errors.ts';
+import { CloudUnreachableError, StoreReadError, StoreWriteError } from '../errors.ts';
 import type { UpstreamReply, UpstreamStream, Uplink } from '../types.ts';
 import { upstreamTarget } from './view-key.ts';
 import type { FirstListClient } from './first-list.ts';
@@ -64,6 +66,7 @@ export class Reflector {
   #backoffMs = minBackoffMs;
   #refusal: UpstreamReply | undefined;
   #refusals = 0;
+  #failures = 0;
   #changed = Promise.withResolvers<void>();
 
   constructor(view: View, parts: ReflectorParts, settings: ReflectorSettings) {
@@ -89,24 +92,38 @@ export class Reflector {
     return this.#refusals;
   }
 
+  /** True when the API server answers and nothing can be made of it, twice in a row: clients had better ask it themselves. */
+  get failing(): boolean {
+    return this.#failures > 1;
+  }
+
   /** Resolves at the next change of state, refusal or failure. */
   async nextChange(): Promise<void> {
     await this.#changed.promise;
   }
 
-  /** Runs until aborted. Rejects only with StoreWriteError: the view can no longer be kept. */
+  /** Runs until aborted. Rejects only with StoreWriteError and StoreReadError: the view can no longer be kept. */
   async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts;
     let listNeeded = true;
+    let resumed = false;
     while (!signal.aborted) {
       await this.#parts.cloudReady(signal);
       if (signal.aborted) return;
+      const startedMs = clock.monotonicMs();
       try {
+        const listed = listNeeded;
         if (listNeeded) await this.#list(signal);
         listNeeded = false;
-        listNeeded = await this.#watch(signal);
+        listNeeded = await this.#watch(resumed && !listed, signal);
+        resumed = false;
+        // A version that is too old although it has just been listed: asking again at once would be a storm.
+        if (listed && listNeeded && clock.monotonicMs() - startedMs < shortWatchMs) throw new ShortWatchError();
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof StoreWriteError) throw error;
+        if (error instanceof StoreWriteError || error instanceof StoreReadError) throw error;
+        if (this.#state === 'live' && clock.monotonicMs() - startedMs >= shortWatchMs) this.#backoffMs = minBackoffMs;
+        resumed = error instanceof CloudUnreachableError;
         listNeeded = this.#failed(error) || listNeeded;
         this.#setState('behind');
         await delay(this.#parts.clock, this.#nextBackoffMs(error), signal);
@@ -125,7 +142,7 @@ export class Reflector {
     }
     const wire = await this.#accepted(stream);
     const scanner = wire.listScanner({ maxItemBytes: this.#settings.maxObjectBytes });
-    const load = this.#view.beginList(wire);
+    const load = await this.#view.beginList(wire);
     const client = this.#firstListClient;
     this.#firstListClient = undefined;
     client?.begin(wire);
@@ -142,6 +159,7 @@ export class Reflector {
       client?.fail();
     }
     this.#listedOnce = true;
+    this.#failures = 0;
     this.#parts.metrics.lists.inc();
     this.#notify();
   }
@@ -155,7 +173,9 @@ export class Reflector {
   }
 
   /** True when the collection has to be listed again. */
-  async #watch(signal: AbortSignal): Promise<boolean> {
+  async #watch(resumed: boolean, outer: AbortSignal): Promise<boolean> {
+    using ending = new LinkedAbort(outer);
+    const { signal } = ending;
     const startedMs = this.#parts.clock.monotonicMs();
     const timeoutSeconds = 300 + Math.floor(Math.random() * 300);
     const stream = await this.#open(
@@ -174,13 +194,13 @@ export class Reflector {
     const wire = await this.#accepted(stream);
     this.#parts.metrics.watches.inc();
     this.#setState('live');
-    this.#backoffMs = minBackoffMs;
+    if (resumed) void this.#endIfCloudWentBack(ending);
     const scanner = wire.watchScanner({ maxFrameBytes: this.#settings.maxObjectBytes });
     for await (const chunk of stream.body) {
       const frames = scanner.push(chunk);
       const bad = frames.findIndex((frame) => frame.type === 'ERROR');
       const good = bad < 0 ? frames : frames.slice(0, bad);
-      if (good.length > 0) await this.#take(good);
+      if (good.length > 0) await this.#take(good, ending);
       const error = frames[bad];
       if (error !== undefined) {
         if (errorCode(wire, error) === 410) return true;
@@ -188,14 +208,39 @@ export class Reflector {
       }
     }
     if (this.#parts.clock.monotonicMs() - startedMs < shortWatchMs) throw new ShortWatchError();
+    this.#backoffMs = minBackoffMs;
     return false;
   }
 
-  async #take(frames: readonly WatchFrame[]): Promise<void> {
+  async #take(frames: readonly WatchFrame[], ending: LinkedAbort): Promise<void> {
     this.#parts.metrics.events.inc(frames.length);
     const applied = this.#view.apply(frames);
     if (this.#view.queuedBytes > maxQueuedBytes) await applied;
-    else applied.catch(() => undefined);
+    // Ends the watch now: the next event may be hours away, and until then clients would take the view for live.
+    else applied.catch((error: unknown) => ending.abort(error));
+  }
+
+  /**
+   * An API server that was restored from a backup lets a watch at a version that it has never reached stand, and says
+   * nothing until it gets there. So after every loss its version is asked for, beside the watch: nobody waits for it.
+   */
+  async #endIfCloudWentBack(ending: LinkedAbort): Promise<void> {
+    const ours = this.#view.resourceVersion;
+    try {
+      const stream = await this.#open({ limit: '1' }, ending.signal);
+      if (stream.statusCode !== 200) {
+        await readAll(stream, maxRefusalBytes);
+        return;
+      }
+      const contentType = headerValue(stream.headers, 'content-type') ?? '';
+      const wire = wireFor(contentType.includes('protobuf') ? 'protobuf' : 'json');
+      const scanner = wire.listScanner({ maxItemBytes: this.#settings.maxObjectBytes });
+      for await (const chunk of stream.body) scanner.push(chunk);
+      const theirs = scanner.end().resourceVersion;
+      if (compareResourceVersions(theirs, ours) < 0) ending.abort(new CloudWentBackError(ours, theirs));
+    } catch {
+      // Not known then: the watch has the same connection and fails by itself if that is the reason.
+    }
   }
 
   async #open(query: Record<string, string>, signal: AbortSignal): Promise<UpstreamStream> {
@@ -225,20 +270,21 @@ export class Reflector {
     const { log, metrics } = this.#parts;
     if (error instanceof RefusedError) {
       this.#refusal = error.reply;
-      const denied = error.reply.statusCode === 401 || error.reply.statusCode === 403;
-      this.#refusals = denied ? this.#refusals + 1 : 0;
+      this.#refusals = isDenial(error.reply) ? this.#refusals + 1 : 0;
       metrics.failures.inc({ reason: 'refused' });
       log.info('the API server refused a view', { resource: this.#view.key.resource, status: error.reply.statusCode });
       return false;
     }
     if (error instanceof CloudUnreachableError) {
       metrics.failures.inc({ reason: 'unreachable' });
+      this.#failures = this.#parts.uplink.cloud.reachable ? this.#failures + 1 : 0;
       return false;
     }
     if (error instanceof ShortWatchError) {
       metrics.failures.inc({ reason: 'short_watch' });
       return false;
     }
+    this.#failures += 1;
     metrics.failures.inc({ reason: error instanceof WireError ? 'malformed' : 'other' });
     log.warn('a view could not be brought up to date', {
       resource: this.#view.key.resource,
@@ -252,8 +298,9 @@ export class Reflector {
       const seconds = Number(headerValue(error.reply.headers, 'retry-after'));
       if (Number.isFinite(seconds) && seconds > 0) return Math.min(seconds, 300) * 1_000 * (1 + Math.random() * 0.2);
     }
-    // The uplink says when the cloud is back; only a short pause keeps streams that die together from racing.
-    if (error instanceof CloudUnreachableError) return Math.random() * 100;
+    // The uplink says when the cloud is back; only a short pause keeps streams that die together from racing. While the
+    // API server answers and its streams break all the same, a short pause each time would be a storm.
+    if (error instanceof CloudUnreachableError && this.#failures <= 1) return Math.random() * 100;
     const waitMs = this.#backoffMs * (0.5 + Math.random());
     this.#backoffMs = Math.min(this.#backoffMs * 2, maxBackoffMs);
     return waitMs;
@@ -276,6 +323,19 @@ class ShortWatchError extends Error {
   readonly code = 'ERR_SHORT_WATCH';
 }
 
+class CloudWentBackError extends Error {
+  readonly code = 'ERR_CLOUD_WENT_BACK';
+
+  constructor(ours: string, theirs: string) {
+    super(`the API server is at version ${theirs}, and the view at ${ours}: it was restored from a backup`);
+  }
+}
+
+/** The API server says that the node may not, as opposed to that it cannot answer now. */
+export function isDenial(reply: Pick<UpstreamReply, 'statusCode'>): boolean {
+  return reply.statusCode === 401 || reply.statusCode === 403;
+}
+
 function acceptFor(encoding: Encoding): string {
   return encoding === 'protobuf' ? 'application/vnd.kubernetes.protobuf,application/json' : 'application/json';
 }
@@ -289,8 +349,9 @@ async function readAll(stream: UpstreamStream, maxBytes: number): Promise<Buffer
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of stream.body) {
-    if (length < maxBytes) chunks.push(chunk);
+    chunks.push(chunk);
     length += chunk.length;
+    if (length >= maxBytes) break; // whoever goes on for ever is not read for ever
   }
   return Buffer.concat(chunks).subarray(0, maxBytes);
 }

@@ -4,12 +4,13 @@ import { delay, type Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { ResourceRequest } from '../../kube/request-info.ts';
 import { compareResourceVersions } from '../../kube/resource-version.ts';
+import { StoreReadError } from '../errors.ts';
 import type { Store, StoredObject, UpstreamReply, Uplink, ViewKey, ViewReader } from '../types.ts';
 import type { FirstListClient } from './first-list.ts';
 import type { ViewMetrics } from './metrics.ts';
 import type { Presenter } from './presenter.ts';
 import { decodeViewRecord, objectPrefix, viewRecordKey, viewRecordPrefix, type ViewRecord } from './records.ts';
-import { Reflector } from './reflector.ts';
+import { isDenial, Reflector } from './reflector.ts';
 import { View, type Concerns, type RecordCipher, type ViewSettings } from './view.ts';
 import { memberKey, viewId } from './view-key.ts';
 
@@ -78,17 +79,24 @@ export class ViewSet implements ViewReader {
     this.#settings = settings;
   }
 
-  /** Reads which views the store holds; removes objects of views that were never complete. */
+  /** Reads which views the store holds; removes objects of views that were never complete. Rejects with StoreReadError. */
   async load(): Promise<void> {
-    const { store } = this.#parts;
-    for await (const [, value] of store.entries(viewRecordPrefix)) {
-      const record = decodeViewRecord(value);
-      this.#stored.set(viewId(record.key), record);
+    const { store, log } = this.#parts;
+    for await (const [key, value] of store.entries(viewRecordPrefix)) {
+      try {
+        const record = decodeViewRecord(value);
+        const id = viewId(record.key);
+        // A store that could only be read later finds views that have been begun without it.
+        if (!this.#entries.has(id)) this.#stored.set(id, record);
+      } catch (error) {
+        log.error('the record of a view cannot be read; the view is filled again', { key, error: String(error) });
+        await store.write([{ type: 'del', key }], 'written');
+      }
     }
     const incomplete = new Set<string>();
     for await (const key of store.keys('object/')) {
       const id = key.slice('object/'.length, key.indexOf('/', 'object/'.length));
-      if (!this.#stored.has(id)) incomplete.add(id);
+      if (!this.#stored.has(id) && !this.#entries.has(id)) incomplete.add(id);
     }
     for (const id of incomplete) await store.deletePrefix(`object/${id}/`);
   }
@@ -137,6 +145,7 @@ export class ViewSet implements ViewReader {
     if (entry === undefined) return { kind: 'unkept' };
     entry.idleMs = 0;
     await entry.restored;
+    if (this.#entries.get(id) !== entry) return { kind: 'unkept' };
     const plain = !entry.view.synced && this.#parts.presenter.leavesAlone(key);
     this.#startReflector(id, entry, startAt, plain ? firstListClient : undefined);
     const left = aborted(signal);
@@ -145,17 +154,20 @@ export class ViewSet implements ViewReader {
       if (this.#entries.get(id) !== entry) return { kind: 'unkept' };
       const { view, reflector } = entry;
       const refusal = reflector?.refusal;
-      if (refusal !== undefined) {
-        if (!view.synced) this.#forget(id, entry);
+      const caughtUp = reflector?.caughtUp === true;
+      // "Not now" (429, 5xx) is no reason to withhold what is known; "you may not" is.
+      if (refusal !== undefined && (isDenial(refusal) || !isForNow(refusal) || !caughtUp)) {
+        // With a 429 the reflector goes on by itself, when it was told to; others are asked for again by the next client.
+        if (!view.synced && refusal.statusCode !== 429) this.#forget(id, entry);
         return { kind: 'refused', reply: refusal };
       }
-      const caughtUp = reflector?.caughtUp === true;
       if (view.synced && (caughtUp || !this.cloudReachable))
         return { kind: 'view', view, live: reflector?.state === 'live' && this.cloudReachable };
       if (!this.cloudReachable) {
         if (!view.synced) this.#forget(id, entry);
         return { kind: 'unknown' };
       }
+      if (reflector?.failing === true) return { kind: 'unkept' };
       await Promise.race([reflector?.nextChange(), this.#wakeup.promise, left]);
     }
     return firstListClient?.answered === true ? { kind: 'answered' } : { kind: 'unkept' };
@@ -195,6 +207,25 @@ export class ViewSet implements ViewReader {
     for (const { view } of this.#entries.values())
       if (view.key.group === resource.group && view.key.resource === resource.resource)
         await view.localChange(concerns);
+  }
+
+  /** To be called after the store was repaired. Views that lost objects answer no more; they are filled again when used. */
+  async verify(): Promise<void> {
+    for (const [id, entry] of [...this.#entries]) {
+      await entry.restored;
+      const { key } = entry.view;
+      const whole = await entry.view.verify().catch((error: unknown) => {
+        this.#parts.log.error('a view could not be compared with the store', { error: String(error) });
+        return false;
+      });
+      if (whole) continue;
+      this.#parts.log.error('a view lost objects when the store was repaired; it is filled again', {
+        resource: key.resource,
+      });
+      this.#parts.metrics.dropped.inc({ reason: 'store' });
+      this.#forget(id, entry);
+      await entry.done;
+    }
   }
 
   status(): ViewSetStatus {
@@ -256,13 +287,23 @@ export class ViewSet implements ViewReader {
     try {
       await view.restore(record);
     } catch (error) {
+      view.drop();
+      if (error instanceof StoreReadError) {
+        // Nothing is wrong with the records: the next request tries again.
+        if (this.#entries.get(viewId(record.key))?.view === view) this.#entries.delete(viewId(record.key));
+        this.#stored.set(viewId(record.key), record);
+        return;
+      }
       // Unreadable records are worth nothing and stand in nobody's way: the view is filled again from the cloud.
       this.#parts.log.error('a stored view could not be read and is set aside', {
         resource: record.key.resource,
         error: error instanceof Error ? error.message : String(error),
       });
-      view.drop();
-      await this.#deleteRecords(record.key);
+      this.#parts.metrics.dropped.inc({ reason: 'store' });
+      await this.#deleteRecords(record.key).catch((failure: unknown) => {
+        // The next start finds them, and finds them unreadable, again.
+        this.#parts.log.warn('the records of a view could not be removed', { error: String(failure) });
+      });
     }
   }
 
@@ -325,6 +366,10 @@ export class ViewSet implements ViewReader {
     this.#wakeup = Promise.withResolvers<void>();
     wakeup.resolve();
   }
+}
+
+function isForNow({ statusCode }: UpstreamReply): boolean {
+  return statusCode === 429 || statusCode >= 500;
 }
 
 function isOf(key: ViewKey, request: Pick<ResourceRequest, 'group' | 'version' | 'resource'>): boolean {

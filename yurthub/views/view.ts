@@ -4,6 +4,7 @@
 import { compareResourceVersions } from '../../kube/resource-version.ts';
 import type { Item, ListHead, TypeMeta, WatchFrame, Wire } from '../../kube/wire.ts';
 import { wireFor } from '../../kube/wires.ts';
+import { StoreReadError, StoreWriteError } from '../errors.ts';
 import type { Durability, Store, StoreOp, ViewKey } from '../types.ts';
 import { differenceEvents } from './difference.ts';
 import { EventLog } from './event-log.ts';
@@ -139,8 +140,9 @@ export class View {
   // From the cloud
 
   /** Takes a list as it arrives. The view keeps its old state until `finish`; `finish` never runs for a broken list. */
-  beginList(wire: Wire): ListLoad {
+  async beginList(wire: Wire): Promise<ListLoad> {
     if (this.synced) return new RelistLoad(wire, this.#members);
+    await this.#removeLeftovers();
     return new FirstListLoad(wire, (items) => this.#writeAhead(items), this.#settings);
   }
 
@@ -172,6 +174,31 @@ export class View {
     } finally {
       this.#pump = undefined;
     }
+  }
+
+  /**
+   * Compares the store with the index after the store was repaired: false when objects are lost that nothing here can
+   * replace, and the view must not answer any more. What is in memory is written again.
+   */
+  async verify(): Promise<boolean> {
+    return await this.#serial(async () => {
+      if (!this.synced) return true;
+      const prefix = objectPrefix(this.key);
+      const lost = new Map(this.#members);
+      const ops: StoreOp[] = [];
+      for await (const [recordKey, value] of this.#parts.store.entries(prefix)) {
+        const key = recordKey.slice(prefix.length);
+        const member = this.#members.get(key);
+        if (member === undefined) ops.push({ type: 'del', key: recordKey });
+        else if (this.#versionIn(recordKey, value) === member.resourceVersion) lost.delete(key);
+      }
+      for (const [key, member] of lost) {
+        if (member.bytes === undefined) return false;
+        ops.push(this.#putOp(this.#itemOf(key, member, member.bytes)));
+      }
+      await this.#write([...ops, this.#recordOp(this.#resourceVersion, this.#checksum)]);
+      return true;
+    });
   }
 
   // -------------------------------------------------------------------------------------------------------------
@@ -288,7 +315,7 @@ export class View {
       true,
     );
     const ops = load.rest().map((item) => this.#putOp(item));
-    await this.#parts.store.write([...ops, this.#recordOp(head.resourceVersion, checksum)], this.#durability);
+    await this.#write([...ops, this.#recordOp(head.resourceVersion, checksum)]);
     this.#checksum = checksum;
     this.#resourceVersion = head.resourceVersion;
     this.#log = this.#newLog(false);
@@ -322,7 +349,7 @@ export class View {
       ...load.changed.map(versionOf),
       ...removed.map((key) => [key, undefined] as const),
     ]);
-    await this.#parts.store.write([...ops, this.#recordOp(head.resourceVersion, checksum)], this.#durability);
+    await this.#write([...ops, this.#recordOp(head.resourceVersion, checksum)]);
     this.#checksum = checksum;
     for (const key of removed) this.#deleteMember(key);
     for (const item of load.changed)
@@ -356,8 +383,7 @@ export class View {
       ops.push(deleted ? { type: 'del', key: this.#objectKey(item) } : this.#putOp(item));
     }
     const checksum = this.#checksumAfter(versions);
-    const durability = ops.length === 0 ? 'written' : this.#durability;
-    await this.#parts.store.write([...ops, this.#recordOp(version, checksum)], durability);
+    await this.#write([...ops, this.#recordOp(version, checksum)], ops.length === 0 ? 'written' : this.#durability);
     this.#checksum = checksum;
     this.#queuedBytes -= bytes;
     for (const frame of frames) this.#applyWritten(frame);
@@ -434,6 +460,16 @@ export class View {
         items.push(this.#present(this.#itemOf(key, member, await this.#bytesOf(key, member))));
       return items;
     }
+    try {
+      return await this.#presentedFromStore();
+    } catch (error) {
+      if (!(error instanceof StoreReadError)) throw error;
+      return await this.#presentedFromStore(); // the store changed its files under the scan
+    }
+  }
+
+  /** Throws StoreReadError rather than to leave out what it does not find. */
+  async #presentedFromStore(): Promise<Buffer[]> {
     const items: Buffer[] = [];
     const prefix = objectPrefix(this.key);
     for await (const [recordKey, value] of this.#parts.store.entries(prefix)) {
@@ -443,6 +479,7 @@ export class View {
       const bytes = this.#parts.cipher.reveal(this.key, recordKey, value);
       items.push(this.#present(this.#itemOf(key, member, bytes)));
     }
+    if (items.length !== this.#members.size) throw new StoreReadError(`${prefix}: objects are missing`, undefined);
     return items;
   }
 
@@ -454,7 +491,7 @@ export class View {
     if (member.bytes !== undefined) return member.bytes;
     const recordKey = `${objectPrefix(this.key)}${key}`;
     const record = await this.#parts.store.get(recordKey);
-    if (record === undefined) throw new Error(`view ${recordKey}: an object of the index is not in the store`);
+    if (record === undefined) throw new StoreReadError(`${recordKey}: the object is missing`, undefined);
     return this.#parts.cipher.reveal(this.key, recordKey, record);
   }
 
@@ -524,6 +561,36 @@ export class View {
       ...(this.#localChangeAt === undefined ? {} : { localChangeAt: this.#localChangeAt }),
     };
     return { type: 'put', key: viewRecordKey(this.key), value: encodeViewRecord(record) };
+  }
+
+  /** A disk that is full is no reason to stop: what cannot be synced waits in memory until it can be. */
+  async #write(ops: readonly StoreOp[], durability = this.#durability): Promise<void> {
+    const { store } = this.#parts;
+    try {
+      await store.write(ops, durability);
+    } catch (error) {
+      if (durability !== 'synced' || !(error instanceof StoreWriteError)) throw error;
+      await store.write(ops, 'written');
+    }
+  }
+
+  /** Records of a list that broke off, or of an earlier view: among new ones they would make the checksum wrong. */
+  async #removeLeftovers(): Promise<void> {
+    const { store } = this.#parts;
+    for await (const _key of store.keys(objectPrefix(this.key))) {
+      await store.write([{ type: 'del', key: viewRecordKey(this.key) }], 'written');
+      await store.deletePrefix(objectPrefix(this.key));
+      return;
+    }
+  }
+
+  /** Undefined when the record cannot be read. */
+  #versionIn(recordKey: string, record: Buffer): string | undefined {
+    try {
+      return this.#wire.meta(this.#parts.cipher.reveal(this.key, recordKey, record)).resourceVersion;
+    } catch {
+      return undefined; // as good as lost
+    }
   }
 
   async #writeAhead(items: readonly Item[]): Promise<void> {
