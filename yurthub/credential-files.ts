@@ -1,6 +1,6 @@
 // The credentials as files: what a kubeconfig carries inside itself is written beside the store, mode 0600, so that all
 // parts read credentials in one way.
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { PemSource } from '../kube/kubeconfig.ts';
 import { SettingsError } from './errors.ts';
@@ -32,6 +32,8 @@ export async function upstreamFiles(settings: NodeSettings): Promise<UpstreamFil
 
 async function fileOf(source: PemSource, file: string): Promise<string> {
   if ('file' in source) return source.file;
+  // A full disk must not keep a hub from starting that has all it needs.
+  if ((await readFile(file, 'utf8').catch(() => '')) === source.pem) return file;
   const fresh = `${file}.new`;
   await writeFile(fresh, source.pem, { mode: 0o600 });
   await rename(fresh, file);

@@ -10,6 +10,7 @@ import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { upstreamFiles } from './credential-files.ts';
 import { changesPullPolicy, ImagePullPolicyFilter } from './filters/image-pull-policy.ts';
+import { StoreReadError } from './errors.ts';
 import { ClientTrustFiles } from './front/client-trust.ts';
 import { Front, frontDefaults } from './front/front.ts';
 import { Heartbeat, heartbeatDefaults } from './front/heartbeat.ts';
@@ -168,7 +169,15 @@ export class Hub {
       },
     );
     const singles = new SingleObjects(store, cipher, singleSettings);
-    await Promise.all([views.load(), writes.load(), singles.load(), credentials.load()]);
+    const load = async (): Promise<void> => {
+      await Promise.all([views.load(), writes.load(), singles.load()]);
+    };
+    let loaded = true;
+    await Promise.all([load(), credentials.load()]).catch((error: unknown) => {
+      if (!(error instanceof StoreReadError)) throw error;
+      loaded = false;
+      log.error('the store cannot be read; requests pass through until it can be', { error: error.message });
+    });
 
     const router = new Router({ uplink, views, singles, writes, log: log.child('router'), clock, metrics: ofViews });
     const front = new Front(
@@ -210,9 +219,16 @@ export class Hub {
       returned: () => views.refresh(pods, changed),
     };
 
+    const serving = new AbortController();
+    store.onStateChange(({ degraded, recovery }) => {
+      if (degraded || (loaded && recovery === 'none')) return;
+      const task = loaded ? views.verify() : load().then(() => writes.beginReturn(serving.signal));
+      loaded = true;
+      task.catch((error: unknown) => log.error('the store could not be read again', { error: String(error) }));
+    });
+
     // Everything ends with the first part that ends; the front first, so that no request meets a part that is gone.
     using all = new LinkedAbort(signal);
-    const serving = new AbortController();
     const ending = (part: Promise<void>): Promise<void> => part.finally(() => all.abort());
     const inner = [uplink.run(serving.signal), gate.run(steps, serving.signal)];
     inner.push(views.run(serving.signal), writes.run(serving.signal));

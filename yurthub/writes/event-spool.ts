@@ -51,9 +51,9 @@ export class EventSpool {
         await this.#store.write([{ type: 'del', key }], 'written');
         continue;
       }
+      if (!this.#places.has(key)) this.#bytes += value.length; // a store that could only be read later
       this.#places.set(key, { id: write.id, bytes: value.length });
-      this.#bytes += value.length;
-      this.#next = Number(key.slice(prefix.length)) + 1;
+      this.#next = Math.max(this.#next, Number(key.slice(prefix.length)) + 1);
     }
     this.#measure();
   }
