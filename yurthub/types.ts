@@ -77,6 +77,13 @@ export interface UpstreamStream {
   readonly body: AsyncIterable<Buffer>;
 }
 
+/** Hears an answer as it was sent, before it is decoded. */
+export interface StreamTap {
+  head(statusCode: number, headers: Headers): void;
+  /** The stream goes on when the promise has resolved. */
+  chunk(bytes: Buffer): Promise<void>;
+}
+
 export interface ForwardOutcome {
   readonly statusCode: number;
   readonly headers: Headers;
@@ -98,7 +105,7 @@ export interface Uplink {
   /** A whole small exchange. Rejects with CloudUnreachableError; any HTTP status is a reply. */
   fetch(request: UpstreamRequest, options: { maxBodyBytes: number }): Promise<UpstreamReply>;
   /** A long or large answer as a stream, on a connection that shares: lists and watches of reflectors. */
-  stream(request: UpstreamRequest): Promise<UpstreamStream>;
+  stream(request: UpstreamRequest, tap?: StreamTap): Promise<UpstreamStream>;
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 // Everything that leads to one API server: its connections in both lanes, and the state of the path.
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
-import type { Lane } from '../types.ts';
+import type { Headers, Lane } from '../types.ts';
 import { abortable } from './abortable.ts';
 import { isGatewayCode, isStatusBody, maxStatusBytes } from './kubernetes-status.ts';
 import { lossReasonOf, type PathStatus } from './cloud-state.ts';
@@ -9,6 +9,7 @@ import type { Credentials } from './credentials.ts';
 import { dialTls, type Dialled } from './dial.ts';
 import type { AnswerSink, Exchange, ExchangeFailure, Outgoing } from './exchange.ts';
 import { GatewayError } from './gateway-filter.ts';
+import { requestHeaders } from './headers.ts';
 import type { UplinkMetrics } from './metrics.ts';
 import { PathMonitor, type MonitoredPath } from './path-monitor.ts';
 import { SessionPool } from './session-pool.ts';
@@ -84,10 +85,9 @@ export class ApiServer implements MonitoredPath {
     this.#sessions.node.drain();
   }
 
-  /** Starts one exchange. `fresh`: on a connection that was not idle before. The sink is called later, never now. */
+  /** Starts one exchange. `fresh`: on a connection that was not idle before. */
   send(request: Outgoing, transport: 'unary' | 'stream', sink: AnswerSink, fresh: boolean): Exchange {
-    const attempt = new Attempt(sink, this.#parts.clock.monotonicMs(), (ended) => this.#unanswered.delete(ended));
-    this.#unanswered.add(attempt);
+    const attempt = new Attempt(sink, this.#parts.clock.monotonicMs(), this.#unanswered);
     this.#monitor.requestStarted();
     if (transport === 'unary') this.#sendUnary(request, attempt, fresh);
     else this.#sendStream(request, attempt);
@@ -103,9 +103,8 @@ export class ApiServer implements MonitoredPath {
     const attempt = new Attempt(
       { ...ignoring, fail: ({ error }) => controller.abort(error) },
       this.#parts.clock.monotonicMs(),
-      (ended) => this.#unanswered.delete(ended),
+      this.#unanswered,
     );
-    this.#unanswered.add(attempt);
     this.#monitor.requestStarted();
     try {
       return await this.#dial(lane, 'raw', controller.signal);
@@ -315,18 +314,23 @@ export class ApiServer implements MonitoredPath {
 
   #sendUnary(request: Outgoing, attempt: Attempt, fresh: boolean): void {
     const pool = this.#unary[request.lane];
+    const idle = fresh ? undefined : pool.takeIdle();
+    if (idle !== undefined) {
+      attempt.carriedBy(idle.send(request, attempt, pool));
+      return;
+    }
     pool.acquire(attempt.signal, fresh).then(
       (connection) => {
         if (attempt.over) pool.release(connection);
-        else attempt.carriedBy(connection.send(request, attempt.sink, () => pool.release(connection)));
+        else attempt.carriedBy(connection.send(request, attempt, pool));
       },
-      (error: Error) => attempt.sink.fail({ error, sent: false, reused: false }),
+      (error: Error) => attempt.fail({ error, sent: false, reused: false }),
     );
   }
 
   #sendStream(request: Outgoing, attempt: Attempt): void {
     const headers = {
-      ...request.headers,
+      ...requestHeaders(request.headers),
       ':method': request.method,
       ':path': request.target,
       ':scheme': 'https',
@@ -334,11 +338,11 @@ export class ApiServer implements MonitoredPath {
     };
     abortable(this.#sessions[request.lane].request(headers, attempt.signal), this.#stop.signal).then(
       (stream) => {
-        const exchange = streamExchange(stream, attempt.sink);
+        const exchange = streamExchange(stream, attempt);
         if (attempt.over) exchange.abort();
         else attempt.carriedBy(exchange);
       },
-      (error: Error) => attempt.sink.fail({ error, sent: false, reused: false }),
+      (error: Error) => attempt.fail({ error, sent: false, reused: false }),
     );
   }
 }
@@ -352,42 +356,30 @@ const ignoring: AnswerSink = {
 };
 
 /** One exchange from before it has a connection; makes sure that its sink hears of one end only. */
-class Attempt implements Exchange {
+class Attempt implements Exchange, AnswerSink {
   readonly startedMs: number;
-  readonly sink: AnswerSink;
   readonly #target: AnswerSink;
-  readonly #controller = new AbortController();
-  readonly #answered: (attempt: Attempt) => void;
+  readonly #unanswered: Set<Attempt>;
+  #controller: AbortController | undefined;
   #exchange: Exchange | undefined;
   #over = false;
 
-  /** `answered` is called when the attempt has its head, or is over without one. */
-  constructor(sink: AnswerSink, startedMs: number, answered: (attempt: Attempt) => void) {
+  /** It is in `unanswered` until it has its head, or is over without one. */
+  constructor(target: AnswerSink, startedMs: number, unanswered: Set<Attempt>) {
     this.startedMs = startedMs;
-    this.#target = sink;
-    this.#answered = answered;
-    this.sink = {
-      interim: (statusCode, headers) => {
-        if (!this.#over) sink.interim(statusCode, headers);
-      },
-      head: (statusCode, headers) => {
-        answered(this);
-        if (!this.#over) sink.head(statusCode, headers);
-      },
-      data: (chunk) => this.#over || sink.data(chunk),
-      end: (trailers) => {
-        if (this.#finish()) sink.end(trailers);
-      },
-      fail: (failure) => this.#fail(failure),
-    };
+    this.#target = target;
+    this.#unanswered = unanswered;
+    unanswered.add(this);
   }
 
   get over(): boolean {
     return this.#over;
   }
 
-  /** Aborts when the attempt is over before it has a connection. */
+  /** Aborts when the attempt is over before it has a connection. Made when asked for: most find an idle connection. */
   get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#over) this.#controller.abort();
     return this.#controller.signal;
   }
 
@@ -397,12 +389,13 @@ class Attempt implements Exchange {
 
   carriedBy(exchange: Exchange): void {
     this.#exchange = exchange;
+    this.#controller = undefined;
   }
 
   giveUp(error: Error): void {
     const { sent } = this;
     this.#exchange?.abort();
-    this.#fail({ error, sent, reused: false });
+    this.fail({ error, sent, reused: false });
   }
 
   abort(): void {
@@ -414,15 +407,32 @@ class Attempt implements Exchange {
     this.#exchange?.resume();
   }
 
-  #fail(failure: ExchangeFailure): void {
+  interim(statusCode: number, headers: Headers): void {
+    if (!this.#over) this.#target.interim(statusCode, headers);
+  }
+
+  head(statusCode: number, headers: Headers): void {
+    this.#unanswered.delete(this);
+    if (!this.#over) this.#target.head(statusCode, headers);
+  }
+
+  data(chunk: Buffer): boolean {
+    return this.#over || this.#target.data(chunk);
+  }
+
+  end(trailers: Headers | undefined): void {
+    if (this.#finish()) this.#target.end(trailers);
+  }
+
+  fail(failure: ExchangeFailure): void {
     if (this.#finish()) this.#target.fail(failure);
   }
 
   #finish(): boolean {
     if (this.#over) return false;
     this.#over = true;
-    this.#answered(this);
-    this.#controller.abort(new Error('the request is over'));
+    this.#unanswered.delete(this);
+    this.#controller?.abort();
     return true;
   }
 }

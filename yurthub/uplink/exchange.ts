@@ -1,11 +1,11 @@
 // One request and its answer, the same over HTTP/1.1 and HTTP/2: what the two transports give and take.
 import type { Headers, Lane } from '../types.ts';
 
-/** A request as it goes out: headers already stripped of what belongs to one connection. */
+/** A request as it goes out. The transport leaves out headers that belong to one connection. */
 export interface Outgoing {
   readonly method: string;
   readonly target: string;
-  readonly headers: Readonly<Record<string, string | string[]>>;
+  readonly headers: Headers;
   readonly body: Buffer | AsyncIterable<Buffer> | undefined;
   readonly lane: Lane;
 }

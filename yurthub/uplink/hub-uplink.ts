@@ -13,6 +13,7 @@ import type {
   HubResponse,
   Lane,
   Uplink,
+  StreamTap,
   UpstreamReply,
   UpstreamRequest,
   UpstreamStream,
@@ -119,10 +120,10 @@ export class HubUplink implements Uplink {
     return reply;
   }
 
-  async stream(request: UpstreamRequest): Promise<UpstreamStream> {
+  async stream(request: UpstreamRequest, tap?: StreamTap): Promise<UpstreamStream> {
     const { lane, signal } = request;
     const { statusCode, headers, body } = await this.#exchange(
-      outgoingOf(request, { 'accept-encoding': 'gzip' }),
+      outgoingOf(request, { 'accept-encoding': headerValue(request.headers, 'accept-encoding') ?? 'gzip' }),
       'stream',
       signal,
       () =>
@@ -137,9 +138,11 @@ export class HubUplink implements Uplink {
     if (signal.aborted) onAbort();
     body.once('close', () => signal.removeEventListener('abort', onAbort));
     const { 'content-encoding': encoding, 'content-length': _length, ...others } = headers;
-    if (encoding !== 'gzip') return { statusCode, headers, body };
+    tap?.head(statusCode, headers);
+    const tapped = tap === undefined ? body : tappedBody(body, tap);
+    if (encoding !== 'gzip') return { statusCode, headers, body: tapped };
     // Errors reach the reader through the last stream of the pipeline, leaving early reaches the first one.
-    const plain = pipeline(body, createGunzip({ chunkSize: 64 << 10 }), () => undefined);
+    const plain = pipeline(tapped, createGunzip({ chunkSize: 64 << 10 }), () => undefined);
     return { statusCode, headers: others, body: plain as AsyncIterable<Buffer> };
   }
 
@@ -278,4 +281,11 @@ export class HubUplink implements Uplink {
 function outgoingOf(request: UpstreamRequest, encoding: { 'accept-encoding': string }): Outgoing {
   const headers = { ...requestHeaders(request.headers), ...encoding };
   return { method: request.method, target: request.target, headers, body: request.body, lane: request.lane };
+}
+
+async function* tappedBody(body: AsyncIterable<Buffer>, tap: StreamTap): AsyncGenerator<Buffer> {
+  for await (const chunk of body) {
+    await tap.chunk(chunk);
+    yield chunk;
+  }
 }

@@ -3,8 +3,12 @@
 import type tls from 'node:tls';
 import Client from 'undici/lib/dispatcher/client.js';
 import type { Dispatcher } from 'undici';
-import { fromRawHeaders, responseHeaders } from './headers.ts';
+import { answerHeaders, flatRequestHeaders, fromRawHeaders } from './headers.ts';
 import type { AnswerSink, Exchange, Outgoing } from './exchange.ts';
+
+export interface ConnectionOwner {
+  releaseLater(connection: UnaryConnection): void;
+}
 
 export class UnaryConnection {
   readonly #socket: tls.TLSSocket;
@@ -56,18 +60,16 @@ export class UnaryConnection {
     this.#socket.destroy();
   }
 
-  /** `onIdle` is called when the answer is complete and the connection may have been kept. */
-  send(request: Outgoing, sink: AnswerSink, onIdle: () => void): Exchange {
+  /** The owner hears when the answer is complete and the connection may have been kept. */
+  send(request: Outgoing, sink: AnswerSink, owner: ConnectionOwner): Exchange {
     const reused = this.#requests > 0;
     this.#requests += 1;
-    const headers: (string | string[])[] = [];
-    for (const name in request.headers) headers.push(name, request.headers[name] ?? '');
-    const handler = new Handler(sink, reused, onIdle, () => this.#socket.destroy());
+    const handler = new Handler(sink, reused, this, owner);
     this.#client.dispatch(
       {
         method: request.method,
         path: request.target,
-        headers: headers as string[],
+        headers: flatRequestHeaders(request.headers) as string[],
         body: (request.body ?? null) as Dispatcher.DispatchOptions['body'] & null,
       },
       handler,
@@ -80,23 +82,23 @@ export class UnaryConnection {
 class Handler implements Exchange {
   readonly #sink: AnswerSink;
   readonly #reused: boolean;
-  readonly #onIdle: () => void;
-  readonly #destroy: () => void;
+  readonly #connection: UnaryConnection;
+  readonly #owner: ConnectionOwner;
   #resume: (() => void) | undefined;
   #sent = false;
   #over = false;
 
-  constructor(sink: AnswerSink, reused: boolean, onIdle: () => void, destroy: () => void) {
+  constructor(sink: AnswerSink, reused: boolean, connection: UnaryConnection, owner: ConnectionOwner) {
     this.#sink = sink;
     this.#reused = reused;
-    this.#onIdle = onIdle;
-    this.#destroy = destroy;
+    this.#connection = connection;
+    this.#owner = owner;
   }
 
   abort(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#destroy();
+    this.#connection.destroy();
   }
 
   resume(): void {
@@ -110,7 +112,7 @@ class Handler implements Exchange {
   onHeaders(statusCode: number, raw: Buffer[], resume: () => void): boolean {
     if (this.#over) return true;
     this.#resume = resume;
-    const headers = responseHeaders(fromRawHeaders(raw));
+    const headers = answerHeaders(raw);
     if (statusCode < 200) this.#sink.interim(statusCode, headers);
     else this.#sink.head(statusCode, headers);
     return true;
@@ -124,14 +126,13 @@ class Handler implements Exchange {
     if (this.#over) return;
     this.#over = true;
     this.#sink.end(raw === null || raw.length === 0 ? undefined : fromRawHeaders(raw));
-    // One turn later: undici closes a connection that must not be kept right after this call.
-    setImmediate(this.#onIdle);
+    this.#owner.releaseLater(this.#connection);
   }
 
   onError(error: Error): void {
     if (this.#over) return;
     this.#over = true;
-    this.#destroy();
+    this.#connection.destroy();
     this.#sink.fail({ error, sent: this.#sent, reused: this.#reused });
   }
 }

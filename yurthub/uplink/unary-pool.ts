@@ -18,6 +18,7 @@ export class UnaryPool {
   readonly #settings: { maxConnections: number; idleMs: number };
   readonly #all = new Set<UnaryConnection>();
   readonly #idle: UnaryConnection[] = [];
+  readonly #returning: UnaryConnection[] = [];
   #waiters: Waiter[] = [];
   #dialling = 0;
 
@@ -36,12 +37,8 @@ export class UnaryPool {
    */
   acquire(signal: AbortSignal, fresh: boolean): Promise<UnaryConnection> {
     if (fresh) this.retire();
-    for (;;) {
-      const connection = this.#idle.pop();
-      if (connection === undefined) break;
-      if (connection.usable) return Promise.resolve(connection);
-      connection.destroy();
-    }
+    const idle = this.takeIdle();
+    if (idle !== undefined) return Promise.resolve(idle);
     return new Promise((resolve, reject) => {
       const leave = (): void => signal.removeEventListener('abort', onAbort);
       const waiter: Waiter = {
@@ -65,6 +62,24 @@ export class UnaryPool {
       signal.addEventListener('abort', onAbort, { once: true });
       this.#waiters.push(waiter);
       this.#dialIfNeeded();
+    });
+  }
+
+  /** A connection of one's own without waiting, if one is idle. */
+  takeIdle(): UnaryConnection | undefined {
+    for (;;) {
+      const connection = this.#idle.pop();
+      if (connection === undefined || connection.usable) return connection;
+      connection.destroy();
+    }
+  }
+
+  /** Gives a connection back in another turn: undici closes one that must not be kept right after its answer. */
+  releaseLater(connection: UnaryConnection): void {
+    this.#returning.push(connection);
+    if (this.#returning.length > 1) return;
+    setImmediate(() => {
+      for (const returned of this.#returning.splice(0)) this.release(returned);
     });
   }
 

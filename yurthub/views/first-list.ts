@@ -1,24 +1,29 @@
 // The first list of a view on its way through to the client that asked for it: it gets the bytes as they come, while the
 // view takes the same bytes apart and keeps them. The client need not wait for the store, and nothing is held twice.
-import type { Wire } from '../../kube/wire.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import type { Headers, HubResponse } from '../types.ts';
+import { headerValue } from '../../runtime/headers.ts';
+import type { Headers, HubRequest, HubResponse, StreamTap } from '../types.ts';
 
 /** A client that reads more slowly than this lets wait is let go: the view is not its alone. */
 const maxWaitMs = 10_000;
 const maxQueuedBytes = 2 << 20;
 
-export class FirstListClient {
+export class FirstListClient implements StreamTap {
   readonly #response: HubResponse;
   readonly #signal: AbortSignal;
+  /** What the client takes; the answer passes through as it is, so it is asked for in the client's way. */
+  readonly acceptEncoding: 'gzip' | 'identity';
   readonly #extraHeaders: Headers;
   readonly #clock: Clock;
   #drained: () => void = () => undefined;
   #state: 'waiting' | 'withdrawn' | 'sending' | 'over' = 'waiting';
 
-  constructor(response: HubResponse, signal: AbortSignal, extraHeaders: Headers, clock: Clock) {
+  constructor(request: HubRequest, response: HubResponse, extraHeaders: Headers, clock: Clock) {
+    const { signal } = request;
     this.#response = response;
     this.#signal = signal;
+    const accepted = headerValue(request.headers, 'accept-encoding') ?? '';
+    this.acceptEncoding = accepted.includes('gzip') ? 'gzip' : 'identity';
     this.#extraHeaders = extraHeaders;
     this.#clock = clock;
     response.onDrain(() => this.#drained());
@@ -35,18 +40,23 @@ export class FirstListClient {
     if (this.#state === 'waiting') this.#state = 'withdrawn';
   }
 
-  begin(wire: Wire): void {
-    if (this.#state !== 'waiting') return;
+  head(statusCode: number, headers: Headers): void {
+    if (this.#state !== 'waiting' || statusCode !== 200) return;
+    const encoding = headerValue(headers, 'content-encoding');
+    if (encoding !== undefined && encoding !== this.acceptEncoding) {
+      this.withdraw();
+      return;
+    }
     this.#state = 'sending';
     this.#response.head(200, {
-      'content-type': wire.contentType,
+      'content-type': headerValue(headers, 'content-type') ?? 'application/json',
+      ...(encoding === undefined ? {} : { 'content-encoding': encoding }),
       'cache-control': 'no-cache, private',
       ...this.#extraHeaders,
     });
   }
 
-  /** Resolves when more may come. */
-  async pass(chunk: Buffer): Promise<void> {
+  async chunk(chunk: Buffer): Promise<void> {
     if (this.#state !== 'sending') return;
     if (this.#response.write(chunk) || this.#response.queuedBytes <= maxQueuedBytes || this.#signal.aborted) return;
     const late = Promise.withResolvers<boolean>();

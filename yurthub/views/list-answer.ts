@@ -53,7 +53,7 @@ export async function answerList(
     return true;
   }
   const anyVersion = info.query.get('resourceVersion') === '0' && !form.table;
-  const client = anyVersion ? new FirstListClient(response, request.signal, extraHeaders, parts.clock) : undefined;
+  const client = anyVersion ? new FirstListClient(request, response, extraHeaders, parts.clock) : undefined;
   const key = viewKeyOf(info, form.table ? 'json' : form.encoding);
   const acquired = await views.acquire(key, '', request.signal, client);
   client?.withdraw();

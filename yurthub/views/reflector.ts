@@ -134,34 +134,34 @@ export class Reflector {
   // -------------------------------------------------------------------------------------------------------------
 
   async #list(signal: AbortSignal): Promise<void> {
-    let stream = await this.#open(this.#listQuery(), signal);
-    if (stream.statusCode === 410 || stream.statusCode === 504) {
-      // The exact version is compacted, or newer than anything the cloud has (restored from a backup): take what is there.
-      await readAll(stream, maxRefusalBytes);
-      stream = await this.#open({}, signal);
-    }
-    const wire = await this.#accepted(stream);
-    const scanner = wire.listScanner({ maxItemBytes: this.#settings.maxObjectBytes });
-    const load = await this.#view.beginList(wire);
     const client = this.#firstListClient;
     this.#firstListClient = undefined;
-    client?.begin(wire);
     try {
-      for await (const chunk of stream.body) {
-        const items = scanner.push(chunk);
-        await client?.pass(chunk);
-        await load.add(items);
-      }
-      const head = scanner.end();
-      client?.end();
-      await this.#view.finishList(load, head);
+      await this.#listThrough(client, signal);
     } finally {
+      // Without effect once the client has all of it.
       client?.fail();
     }
     this.#listedOnce = true;
     this.#failures = 0;
     this.#parts.metrics.lists.inc();
     this.#notify();
+  }
+
+  async #listThrough(client: FirstListClient | undefined, signal: AbortSignal): Promise<void> {
+    let stream = await this.#open(this.#listQuery(), signal, client);
+    if (stream.statusCode === 410 || stream.statusCode === 504) {
+      // The exact version is compacted, or newer than anything the cloud has (restored from a backup): take what is there.
+      await readAll(stream, maxRefusalBytes);
+      stream = await this.#open({}, signal, client);
+    }
+    const wire = await this.#accepted(stream);
+    const scanner = wire.listScanner({ maxItemBytes: this.#settings.maxObjectBytes });
+    const load = await this.#view.beginList(wire);
+    for await (const chunk of stream.body) await load.add(scanner.push(chunk));
+    const head = scanner.end();
+    client?.end();
+    await this.#view.finishList(load, head);
   }
 
   #listQuery(): Record<string, string> {
@@ -243,14 +243,19 @@ export class Reflector {
     }
   }
 
-  async #open(query: Record<string, string>, signal: AbortSignal): Promise<UpstreamStream> {
-    return await this.#parts.uplink.stream({
+  async #open(query: Record<string, string>, signal: AbortSignal, client?: FirstListClient): Promise<UpstreamStream> {
+    const request = {
       method: 'GET',
       target: upstreamTarget(this.#view.key, query),
-      headers: { accept: acceptFor(this.#view.key.encoding), 'user-agent': this.#settings.userAgent },
+      headers: {
+        accept: acceptFor(this.#view.key.encoding),
+        'accept-encoding': client?.acceptEncoding ?? 'gzip',
+        'user-agent': this.#settings.userAgent,
+      },
       lane: 'node',
       signal,
-    });
+    } as const;
+    return await this.#parts.uplink.stream(request, client);
   }
 
   /** The wire of a good answer. Throws RefusedError for any other. */
