@@ -69,7 +69,7 @@ export const nodeSettingsSchema = {
     default: 1_000,
     min: 0,
     max: 100_000,
-    doc: 'Events that are kept while the cloud is out of reach; the oldest are dropped beyond that.',
+    doc: 'Events that are kept while the cloud is out of reach; further ones are refused (503).',
   },
   maxRequestBodyBytes: {
     type: 'bytes',

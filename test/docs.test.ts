@@ -1,0 +1,127 @@
+// Holds docs/metrics.md and docs/errors.md together with the code, in both directions. Rows are read by their columns, so a
+// row that lacks one fails as well.
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Metrics } from '../runtime/metrics.ts';
+import { FrontMetrics } from '../yurthub/front/metrics.ts';
+import { createStoreMetrics } from '../yurthub/store/metrics.ts';
+import { uplinkMetrics } from '../yurthub/uplink/metrics.ts';
+import { viewMetrics } from '../yurthub/views/metrics.ts';
+import { writeMetrics } from '../yurthub/writes/metrics.ts';
+
+const root = path.join(__dirname, '..');
+
+/** Every set of metrics, by the folder whose metrics.ts makes it. */
+const metricSets: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
+  'yurthub/front': (metrics) => new FrontMetrics(metrics),
+  'yurthub/uplink': uplinkMetrics,
+  'yurthub/views': viewMetrics,
+  'yurthub/writes': writeMetrics,
+  'yurthub/store': createStoreMetrics,
+};
+
+/** Codes of Node.js, or their beginnings, that our code looks at and never gives. */
+const codesOfNode = new Set([
+  'ERR_BUFFER_TOO_LARGE',
+  'ERR_HTTP2',
+  'ERR_HTTP_REQUEST_TIMEOUT',
+  'ERR_OSSL',
+  'ERR_SSL',
+  'ERR_TLS',
+]);
+
+/** The program's own sources, relative to the root: neither tests nor what only tests use. */
+const sources = ['runtime', 'kube', 'yurthub', 'embedded-apiserver', 'cli'].flatMap((folder) =>
+  readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+    .map((file) => path.join(folder, file)),
+);
+const read = (file: string): string => readFileSync(path.join(root, file), 'utf8');
+
+/** Rows of the tables below headings that name a folder: that folder, and the text of each column without backquotes. */
+function documentedRows(file: string, columns: readonly string[]): string[][] {
+  const rows: string[][] = [];
+  let folder: string | undefined;
+  for (const line of read(file).split('\n')) {
+    if (line.startsWith('## ')) folder = line.slice(3).replaceAll('`', '');
+    if (folder === undefined || !line.startsWith('|') || /^[|\s:-]+$/.test(line)) continue;
+    const cells = line
+      .slice(1, line.lastIndexOf('|'))
+      .split('|')
+      .map((cell) => cell.trim().replaceAll('`', ''));
+    if (cells.length !== columns.length || cells.includes(''))
+      throw new Error(`${file}: a row needs ${columns.join(', ')}: ${line}`);
+    if (cells[0] !== columns[0]) rows.push([folder, ...cells]);
+  }
+  return rows;
+}
+
+describe('docs/metrics.md', () => {
+  const rows = documentedRows('docs/metrics.md', ['metric', 'type', 'labels', 'unit', 'what it tells', 'what to do']);
+
+  test('has every metric with its folder, type and labels, and no other', () => {
+    const made = Object.entries(metricSets).flatMap(([folder, make]) => {
+      const metrics = new Metrics();
+      make(metrics);
+      return metrics.descriptions.map(
+        ({ name, type, labels }) => `${folder} ${name} ${type} ${labels.length === 0 ? '–' : labels.join(', ')}`,
+      );
+    });
+    expect(rows.map(([folder, name, type, labels]) => `${folder} ${name} ${type} ${labels}`).sort()).toEqual(
+      made.sort(),
+    );
+  });
+
+  test('every value that a label has at start is explained', async () => {
+    const metrics = new Metrics();
+    for (const make of Object.values(metricSets)) make(metrics);
+    const missing: string[] = [];
+    for (const [, name, labels] of (await metrics.text()).matchAll(/^(\w+)\{(.*)\}/gm)) {
+      const text = rows.find((row) => row[1] === name)?.[5] ?? '';
+      for (const [, value = ''] of (labels ?? '').matchAll(/="([^"]*)"/g))
+        if (!new RegExp(`(?<![\\w-])${value}(?![\\w-])`).test(text)) missing.push(`${name}: ${value}`);
+    }
+    expect([...new Set(missing)]).toEqual([]);
+  });
+
+  test('no metric is made that the test above does not know', () => {
+    const literals = sources
+      .filter((file) => file.endsWith('metrics.ts'))
+      .flatMap((file) => [...read(file).matchAll(/'(holdfast_\w+)'/g)].map((match) => match[1]!));
+    const elsewhere = sources.filter(
+      (file) => !file.endsWith('metrics.ts') && /\.(counter|gauge|histogram)\(/.test(read(file)),
+    );
+    expect(literals.sort()).toEqual(rows.map((row) => row[1]!).sort());
+    expect(elsewhere).toEqual([]);
+  });
+
+  test('names begin with the daemon, counters end with _total, and no other does', () => {
+    for (const [, name = '', type] of rows) {
+      expect(name).toMatch(/^holdfast_yurthub_/);
+      expect([name, name.endsWith('_total')]).toEqual([name, type === 'counter']);
+    }
+  });
+});
+
+describe('docs/errors.md', () => {
+  const rows = documentedRows('docs/errors.md', ['code', 'class', 'when', 'what to do']);
+  const documented = rows.map(([folder, code, name]) => `${folder} ${code} ${name}`).sort();
+
+  test('has every code with its class and folder, and no other', () => {
+    const declared = sources.flatMap((file) =>
+      read(file)
+        .split(/^(?=(?:export )?class )/m)
+        .flatMap((part) => {
+          const name = /^(?:export )?class (\w+)/.exec(part)?.[1];
+          const codes = /^  readonly code\b[^;]*;/m.exec(part)?.[0].match(/ERR_[A-Z0-9_]+/g) ?? [];
+          return codes.map((code) => `${path.dirname(file)} ${code} ${name}`);
+        }),
+    );
+    expect(documented).toEqual(declared.sort());
+  });
+
+  test('every code that stands anywhere in the sources is documented, or one of Node.js', () => {
+    const used = new Set(sources.flatMap((file) => read(file).match(/\bERR_[A-Z0-9_]*[A-Z0-9]/g) ?? []));
+    expect([...used].sort()).toEqual([...rows.map((row) => row[1]!), ...codesOfNode].sort());
+  });
+});
