@@ -4,6 +4,8 @@ import type { Report } from './report.ts';
 export interface DrillContext {
   /** The form for the gate: minutes instead of the full figures; ratios and percentiles are printed, not judged. */
   quick: boolean;
+  /** Letters of the parts to run; empty for all. Parts that later ones need are carried out without their checks. */
+  only: ReadonlySet<string>;
   report: Report;
   /** Aborts when the drill is to end early. */
   signal: AbortSignal;

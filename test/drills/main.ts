@@ -5,7 +5,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Cluster } from '../cluster/cluster.ts';
 import { autonomy } from './autonomy.ts';
-import type { Drill } from './drill.ts';
+import type { Drill, DrillContext } from './drill.ts';
 import { Report } from './report.ts';
 
 const drills: readonly Drill[] = [autonomy];
@@ -13,18 +13,19 @@ const longestMs = { quick: 12 * 60_000, full: 90 * 60_000 };
 /** A log beyond that is of no use in a report, and would fill the disk. */
 const keptLogBytes = 50 << 20;
 
-const usage = `npm run drill -- [NAME…] [--quick]
+const usage = `npm run drill -- [NAME…] [--quick] [--only LETTERS]
 
 ${drills.map(({ name, summary }) => `  ${name.padEnd(12)} ${summary}`).join('\n')}
 
-All of them without a name. --quick: a few minutes each; order and outcome are judged, ratios only printed.`;
+All of them without a name. --quick: a few minutes each; order and outcome are judged, ratios only printed.
+--only: some parts of a drill, for example --only ef.`;
 
 const print = (line: string): void => console.log(line);
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { quick: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    options: { quick: { type: 'boolean' }, only: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
   const unknown = positionals.filter((name) => !drills.some((drill) => drill.name === name));
   if (values.help === true || unknown.length > 0) {
@@ -40,7 +41,11 @@ async function main(): Promise<number> {
   let passed = 0;
   let failed = 0;
   for (const drill of chosen) {
-    const counts = await runDrill(drill, values.quick === true, stop.signal);
+    const counts = await runDrill(
+      drill,
+      { quick: values.quick === true, only: new Set(values.only ?? '') },
+      stop.signal,
+    );
     passed += counts.passed;
     failed += counts.failed;
     if (stop.signal.aborted) break;
@@ -49,17 +54,21 @@ async function main(): Promise<number> {
   return failed === 0 && passed > 0 && !stop.signal.aborted ? 0 : 1;
 }
 
-async function runDrill(drill: Drill, quick: boolean, stop: AbortSignal): Promise<Report['counts']> {
+async function runDrill(
+  drill: Drill,
+  form: Pick<DrillContext, 'quick' | 'only'>,
+  stop: AbortSignal,
+): Promise<Report['counts']> {
   const started = performance.now();
-  const deadline = AbortSignal.timeout(quick ? longestMs.quick : longestMs.full);
+  const deadline = AbortSignal.timeout(form.quick ? longestMs.quick : longestMs.full);
   const signal = AbortSignal.any([stop, deadline]);
   const report = new Report(print, signal);
   const cleanUps: (() => Promise<void>)[] = [];
   const logFolders: string[] = [];
-  print(`drill ${drill.name}${quick ? ' (quick)' : ''}: ${drill.summary}`);
+  print(`drill ${drill.name}${form.quick ? ' (quick)' : ''}: ${drill.summary}`);
   try {
     await drill.run({
-      quick,
+      ...form,
       report,
       signal,
       defer: (cleanUp) => cleanUps.unshift(cleanUp),

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { errorLoops } from '../kubelet-log.ts';
 import { waitFor } from '../../cluster/commands.ts';
 import { containersOf, isFinished } from '../pods.ts';
+import type { Pod } from '../pods.ts';
 import { expectThat } from '../report.ts';
 import { namespace } from '../workload.ts';
 import type { Stage } from './stage.ts';
@@ -14,20 +15,39 @@ export interface Outage {
   startedAt: Date;
   /** performance.now() of the cut. */
   startedMs: number;
+  /** What ran on the node, by its container runtime and by its hub. */
+  tasksBefore: string[];
+  podsBefore: Pod[];
+  /** Lengths of the kubelets' logs. */
+  logStart: { edge: number; plain: number };
 }
 
-/** Cuts `edge` off and watches for a minute, or for ten in the full form. It stays cut. */
-export async function cutByBlackHole(stage: Stage, whileCut: () => Promise<void>): Promise<Outage> {
+/** Cuts `edge` off in silence and lets the jobs of both nodes end. It stays cut. */
+export async function beginOutage(stage: Stage): Promise<Outage> {
+  const outage: Outage = {
+    startedAt: new Date(),
+    startedMs: performance.now(),
+    tasksBefore: await stage.tasks(stage.edge),
+    podsBefore: await stage.edgePods(),
+    logStart: { edge: stage.edge.readLog('kubelet').length, plain: stage.plain.readLog('kubelet').length },
+  };
+  await stage.edge.link.apply({ kind: 'drop' });
+  stage.writes.start();
+  // On both nodes, so that both have the same pods to bring back after a reboot.
+  for (const node of [stage.edge, stage.plain]) stage.writeData(node, 'finish');
+  return outage;
+}
+
+/** Watches for a minute, or for ten in the full form. Near the end `plain` is free for `measurePlain`. */
+export async function watchOutage(stage: Stage, outage: Outage, measurePlain: () => Promise<void>): Promise<void> {
   const { report, edge, plain } = stage;
   const client = await stage.throughHub();
-  const tasksBefore = await stage.tasks(edge);
-  const podsBefore = await stage.edgePods();
-  const logStart = { edge: edge.readLog('kubelet').length, plain: plain.readLog('kubelet').length };
+  const { tasksBefore, podsBefore, logStart } = outage;
   const holdMs = stage.quick ? 60_000 : 600_000;
-
-  const outage: Outage = { startedAt: new Date(), startedMs: performance.now() };
-  await edge.link.apply({ kind: 'drop' });
-  stage.writes.start();
+  const holdUntil = (shareOfHold: number): Promise<void> => {
+    const left = outage.startedMs + shareOfHold * holdMs - performance.now();
+    return sleep(Math.max(0, left), undefined, { signal: stage.signal });
+  };
 
   // Without resourceVersion, so that it goes upstream as long as the hub believes in the cloud.
   await report.check(`first answer from the store within ${firstAnswerMs / 1000} s`, async () => {
@@ -41,8 +61,17 @@ export async function cutByBlackHole(stage: Stage, whileCut: () => Promise<void>
     expectThat(status === 503, `${status} ${body.toString().slice(0, 200)}`);
   });
 
-  await whileCut();
-  await sleep(Math.max(0, holdMs - (performance.now() - outage.startedMs)), undefined, { signal: stage.signal });
+  await report.check('a job that ends offline is Succeeded on the node', async () => {
+    await waitFor('the job pod is Succeeded', async () => (await stage.edgePods()).some(isFinished), {
+      deadlineMs: 20_000,
+      everyMs: 100,
+    });
+  });
+  await holdUntil(0.7);
+  // Before `plain` is rebooted, which fills its log.
+  const plainLog = { log: plain.readLog('kubelet').slice(logStart.plain), minutes: minutesSince(outage.startedMs) };
+  await measurePlain();
+  await holdUntil(1);
 
   await report.check(`no container was restarted in ${holdMs / 60_000} min`, async () => {
     const tasks = new Set(await stage.tasks(edge));
@@ -59,7 +88,6 @@ export async function cutByBlackHole(stage: Stage, whileCut: () => Promise<void>
   });
   await report.check('the kubelet repeats no complaint that a connected node does not have', () => {
     const edgeLog = { log: edge.readLog('kubelet').slice(logStart.edge), minutes: minutesSince(outage.startedMs) };
-    const plainLog = { log: plain.readLog('kubelet').slice(logStart.plain), minutes: edgeLog.minutes };
     const loops = errorLoops(edgeLog, plainLog, leastRepeats);
     const lines = loops.slice(0, 5).map(({ count, example }) => `${count} times: ${example.slice(0, 400)}`);
     expectThat(loops.length === 0, `${loops.length} complaints\n${lines.join('\n')}`);
@@ -71,19 +99,6 @@ export async function cutByBlackHole(stage: Stage, whileCut: () => Promise<void>
     const node = await client.request<Node>('GET', `/api/v1/nodes/${edge.name}?resourceVersion=0`);
     const ready = node.status.conditions.find(({ type }) => type === 'Ready');
     expectThat(ready?.status === 'True', `Ready is ${ready?.status}`);
-  });
-  return outage;
-}
-
-/** A job that ends while the cloud is gone is Succeeded for the node at once. */
-export async function finishJobOffline(stage: Stage): Promise<void> {
-  await stage.report.check('a job that ends offline is Succeeded on the node', async () => {
-    // On the other node as well, so that both have the same pods to bring back.
-    for (const node of [stage.edge, stage.plain]) stage.writeData(node, 'finish');
-    await waitFor('the job pod is Succeeded', async () => (await stage.edgePods()).some(isFinished), {
-      deadlineMs: 20_000,
-      everyMs: 100,
-    });
   });
 }
 

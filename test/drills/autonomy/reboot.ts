@@ -75,7 +75,7 @@ async function checkTokens(stage: Stage): Promise<void> {
 }
 
 function rounds(stage: Stage): number {
-  return stage.quick ? 1 : 3;
+  return stage.quick ? 2 : 3;
 }
 
 function median(values: readonly number[]): number {

@@ -26,8 +26,7 @@ interface Event {
   eventTime?: string | null;
 }
 
-/** Returns a check of what takes the kubelet its own time: the changed ConfigMap in the pods' file. */
-export async function heal(stage: Stage, outage: Outage): Promise<() => Promise<void>> {
+export async function heal(stage: Stage, outage: Outage): Promise<void> {
   const { report, edge, cloud } = stage;
   await repairCredentials(stage);
   const changes = await changeBothSides(stage);
@@ -104,7 +103,10 @@ export async function heal(stage: Stage, outage: Outage): Promise<() => Promise<
   });
 
   stage.writeData(edge, 'ready');
-  await sleep(quietMs, undefined, { signal: stage.signal });
+  await Promise.all([
+    configMapInPods(stage, changes.configMapValue),
+    sleep(quietMs, undefined, { signal: stage.signal }),
+  ]);
   await report.check('no pod was restarted by the return', async () => {
     const now = containersOf(await stage.edgePods());
     const changed = [...containersOf(before)].filter(([key, id]) => now.get(key) !== id).map(([key]) => key);
@@ -127,7 +129,14 @@ export async function heal(stage: Stage, outage: Outage): Promise<() => Promise<
     ).then(() => undefined),
   );
   await stage.writes.stop();
-  return () => configMapInPods(stage, changes.configMapValue);
+}
+
+/** The link and the credentials are good again, without any check. */
+export async function endOutage(stage: Stage): Promise<void> {
+  await repairCredentials(stage);
+  await stage.edge.link.heal();
+  await stage.writes.stop();
+  await stage.cluster.waitForNode(stage.edge.name, true, 60_000);
 }
 
 /** The clock is right again, and an operator has put a new certificate where the expired one was. */
