@@ -10,6 +10,7 @@
 #   HOLDFAST_START_SECONDS      the same before the first heartbeat of a start (default 60: a large store may need repair)
 #   HOLDFAST_BACKOFF_SECONDS    longest pause between two starts (default 30); pauses are 0, 1, 2, 4 ... seconds
 #   HOLDFAST_STOP_SECONDS       how long a stop may take before SIGKILL (default 20)
+#   HOLDFAST_OLD_SPACE_MIB      limit of the hub's JavaScript heap (default 96)
 
 run_dir=${HOLDFAST_RUN_DIR:-/run/holdfast}
 heartbeat_seconds=${HOLDFAST_HEARTBEAT_SECONDS:-10}
