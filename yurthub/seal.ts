@@ -1,8 +1,9 @@
 // Encryption at rest for Secrets and tokens in the store: a disk taken out of a node, or a backup of the store folder
 // alone, gives none of them away. The key stands in a file of its own, beside the store and never in it.
 import { createCipheriv, createDecipheriv, randomBytes, randomUUID } from 'node:crypto';
-import { link, open, readFile, rm, stat } from 'node:fs/promises';
+import { link, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { syncFolder, writeNewFile } from '../runtime/durable-file.ts';
 import { SealError } from './errors.ts';
 
 /** Record: version (1 byte) · nonce (12) · ciphertext · tag (16). AES-256-GCM; the context is authenticated with it. */
@@ -65,20 +66,9 @@ async function createKey(file: string): Promise<void> {
   if (await exists(file)) throw Object.assign(new Error(`${file} exists`), { code: 'EEXIST' });
   const temporary = `${file}.${randomUUID()}.new`;
   try {
-    const handle = await open(temporary, 'wx', 0o600);
-    try {
-      await handle.writeFile(randomBytes(keyBytes));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await writeNewFile(temporary, randomBytes(keyBytes), 0o600);
     await link(temporary, file);
-    const folder = await open(path.dirname(file), 'r');
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
+    await syncFolder(path.dirname(file));
   } finally {
     await rm(temporary, { force: true });
   }

@@ -1,10 +1,11 @@
 // The hub's own CA on this node and what it issues: the serving certificate, and a client credential for root's local use.
 // No cluster-signed certificate names the API service, so a stolen node cannot pose as the API server anywhere else.
 import { createPrivateKey, createPublicKey, X509Certificate, type KeyObject } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../runtime/clock.ts';
+import { syncFolder, writeNewFile } from '../../runtime/durable-file.ts';
 import type { Log } from '../../runtime/log.ts';
 import { alwaysValid, generateKeyPair, issueCertificate, privateKeyPem } from '../../runtime/x509/certificate.ts';
 import type { CertificateTemplate, Subject } from '../../runtime/x509/certificate.ts';
@@ -158,18 +159,7 @@ async function readIfThere(file: string): Promise<string | undefined> {
 async function writeDurably(file: string, text: string, mode: number): Promise<void> {
   const temporary = `${file}.new`;
   await rm(temporary, { force: true });
-  const handle = await open(temporary, 'wx', mode);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await writeNewFile(temporary, text, mode);
   await rename(temporary, file);
-  const directory = await open(path.dirname(file), 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  await syncFolder(path.dirname(file));
 }

@@ -7,6 +7,7 @@ import path from 'node:path';
 import tls from 'node:tls';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
+import { untilAborted } from '../../runtime/until-aborted.ts';
 import type { Lane } from '../types.ts';
 import type { UplinkMetrics } from './metrics.ts';
 
@@ -97,7 +98,7 @@ export class Credentials {
       });
     };
     look(this.#contents === '' ? retryMs : pollMs);
-    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    await untilAborted(signal);
     timer.cancel();
     for (const watcher of watchers) watcher.close();
     await looking;

@@ -2,6 +2,7 @@
 // each, dropped when nobody has used them for long. Decides when a view may answer.
 import { delay, type Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
+import { untilAborted } from '../../runtime/until-aborted.ts';
 import type { ResourceRequest } from '../../kube/request-info.ts';
 import { compareResourceVersions } from '../../kube/resource-version.ts';
 import { StoreReadError } from '../errors.ts';
@@ -148,7 +149,7 @@ export class ViewSet implements ViewReader {
     if (this.#entries.get(id) !== entry) return { kind: 'unkept' };
     const plain = !entry.view.synced && this.#parts.presenter.leavesAlone(key);
     this.#startReflector(id, entry, startAt, plain ? firstListClient : undefined);
-    const left = aborted(signal);
+    const left = untilAborted(signal);
     while (!signal.aborted) {
       if (firstListClient?.answered === true) return { kind: 'answered' };
       if (this.#entries.get(id) !== entry) return { kind: 'unkept' };
@@ -374,11 +375,4 @@ function isForNow({ statusCode }: UpstreamReply): boolean {
 
 function isOf(key: ViewKey, request: Pick<ResourceRequest, 'group' | 'version' | 'resource'>): boolean {
   return key.group === request.group && key.version === request.version && key.resource === request.resource;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
