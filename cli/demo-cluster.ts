@@ -21,6 +21,8 @@ export interface DemoCluster {
   readonly title: string;
   readonly host: string;
   readonly port: number;
+  /** What the API server's certificate carries: the demo reaches it through a relay at another address. */
+  readonly tlsServerName: string;
   readonly caPem: string;
   readonly credential: ClusterCredential;
   readonly nodeName: string;
@@ -53,6 +55,7 @@ export function embeddedCluster(
     title: 'the embedded API server (no kubeconfig was given)',
     host: hostname,
     port: Number(port),
+    tlsServerName: hostname,
     caPem: server.caPem,
     credential: server.clientCertificate(`system:node:${node}`, ['system:nodes']),
     nodeName: node,
@@ -76,6 +79,7 @@ export function embeddedCluster(
 export function kubeconfigCluster(file: string, suffix: string): DemoCluster {
   const kubeconfig = parseKubeconfig(readFileSync(file, 'utf8'), file);
   const { hostname, port } = new URL(kubeconfig.server);
+  const host = hostname.replace(/^\[(.*)\]$/, '$1');
   const caPem = pemText(kubeconfig.certificateAuthority, file, 'certificate-authority of the cluster');
   const credential = {
     certificatePem: pemText(kubeconfig.clientCertificate, file, 'client-certificate of the user'),
@@ -101,7 +105,8 @@ export function kubeconfigCluster(file: string, suffix: string): DemoCluster {
   });
   return {
     title: `the cluster ${kubeconfig.server} of ${file}`,
-    host: hostname.replace(/^\[(.*)\]$/, '$1'),
+    host,
+    tlsServerName: kubeconfig.tlsServerName ?? host,
     port: port === '' ? 443 : Number(port),
     caPem,
     credential,

@@ -119,6 +119,7 @@ async function createHub(parts: DemoParts, cluster: DemoCluster, relay: TcpRelay
   const settings = readNodeSettings({
     nodeName: cluster.nodeName,
     apiServers: [`https://127.0.0.1:${relay.port}`],
+    tlsServerName: cluster.tlsServerName,
     certificateAuthorityFile: await file('cluster-ca.crt', cluster.caPem),
     clientCertificateFile: await file('client.crt', cluster.credential.certificatePem),
     clientKeyFile: await file('client.key', cluster.credential.privateKeyPem),

@@ -9,6 +9,8 @@ export type PemSource = { readonly file: string } | { readonly pem: string };
 
 export interface Kubeconfig {
   readonly server: string;
+  /** `tls-server-name`: what the serving certificate must carry instead of the server's host. */
+  readonly tlsServerName: string | undefined;
   readonly certificateAuthority: PemSource | undefined;
   readonly clientCertificate: PemSource | undefined;
   readonly clientKey: PemSource | undefined;
@@ -76,6 +78,7 @@ export function parseKubeconfig(text: string, file: string): Kubeconfig {
   const token = textOf(user, 'token');
   const tokenFile = textOf(user, 'tokenFile');
   return {
+    tlsServerName: textOf(cluster, 'tls-server-name'),
     server,
     certificateAuthority: pem(cluster, 'certificate-authority', `clusters[${clusterName}].cluster`),
     clientCertificate: pem(user, 'client-certificate', `users[${userName}].user`),

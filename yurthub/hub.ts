@@ -135,7 +135,7 @@ export class Hub {
     const credentials = new Credentials(ofUplink, files);
     const uplink = new HubUplink(
       { ...ofUplink, credentials, random: Math.random },
-      { ...defaultUplinkSettings, apiServers: this.#settings.apiServers },
+      { ...defaultUplinkSettings, apiServers: this.#settings.apiServers, tlsServerName: this.#settings.tlsServerName },
     );
     const gate = new ReturnGate({ uplink, log: log.child('return'), clock });
     const filter = new ImagePullPolicyFilter(() => gate.cutOff);

@@ -21,6 +21,10 @@ export const nodeSettingsSchema = {
   },
   nodeName: { type: 'string', doc: 'Name of this node. Default: from the client certificate (system:node:NAME).' },
   apiServers: { type: 'urls', doc: 'URLs of the API servers, https://HOST[:PORT] without a path.' },
+  tlsServerName: {
+    type: 'string',
+    doc: 'Name or address that the serving certificates must carry, where it differs from the host of apiServers.',
+  },
   certificateAuthorityFile: { type: 'file', doc: 'CA that signed the serving certificates of the API servers (PEM).' },
   clientCertificateFile: { type: 'file', doc: "The kubelet's client certificate (PEM). Read again when it changes." },
   clientKeyFile: { type: 'file', doc: 'Its private key (PEM). Read again when it changes.' },

@@ -20,6 +20,8 @@ export interface NodeSettings {
   readonly nodeName: string;
   /** https origins without a trailing slash; at least one. */
   readonly apiServers: readonly string[];
+  /** Undefined: the host of each URL. */
+  readonly tlsServerName: string | undefined;
   readonly certificateAuthority: PemSource;
   /** What the node lane presents upstream. A token only where a kubeconfig has one and no certificate. */
   readonly credential:
@@ -141,6 +143,7 @@ export function readNodeSettings(
     maxConnections: rest['maxConnections'],
     nodeName,
     apiServers,
+    tlsServerName: rest['tlsServerName'] ?? kubeconfig?.tlsServerName,
     certificateAuthority,
     credential,
     clientCA,

@@ -11,6 +11,8 @@ export interface Answer<T> extends AnswerSink {
   /** Settles with the answer; rejects with BrokenExchange when there was no head, else as the kind of answer says. */
   readonly done: Promise<T>;
   exchange: Exchange | undefined;
+  /** Settles `done` without an answer. */
+  reject(error: Error): void;
 }
 
 /** The exchange broke before its head. */
@@ -24,6 +26,9 @@ export class BrokenExchange extends Error {
   }
 }
 
+/** A last piece up to this size goes out together with the end: one write, one TLS record. */
+const maxJoinedBytes = 64 << 10;
+
 /** Passes an answer to a local client as it arrives; `done` resolves also when it broke after the head. */
 export class ForwardAnswer implements Answer<ForwardOutcome> {
   readonly done: Promise<ForwardOutcome>;
@@ -31,20 +36,26 @@ export class ForwardAnswer implements Answer<ForwardOutcome> {
   /** Lost after the head: the client has been told by an abort. */
   broken = false;
   readonly #response: HubResponse;
-  readonly #settings: { captureBytes: number; maxQueuedBytes: number };
+  readonly #captureBytes: number;
+  readonly #maxQueuedBytes: number;
   readonly #settle: PromiseWithResolvers<ForwardOutcome>;
   #statusCode = 0;
   #headers: Headers = {};
   #captured: Buffer[] | undefined;
   #capturedBytes = 0;
+  /** What the stated length leaves to come; NaN where none was stated. */
+  #bytesLeft = Number.NaN;
+  #last: Buffer | undefined;
   #paused = false;
+  #awaitsDrain = false;
 
-  constructor(response: HubResponse, settings: { captureBytes: number; maxQueuedBytes: number }) {
+  constructor(response: HubResponse, captureBytes: number, maxQueuedBytes: number) {
     this.#response = response;
-    this.#settings = settings;
+    this.#captureBytes = captureBytes;
+    this.#maxQueuedBytes = maxQueuedBytes;
     this.#settle = Promise.withResolvers();
     this.done = this.#settle.promise;
-    if (settings.captureBytes > 0) this.#captured = [];
+    if (captureBytes > 0) this.#captured = [];
   }
 
   interim(statusCode: number, headers: Headers): void {
@@ -54,34 +65,33 @@ export class ForwardAnswer implements Answer<ForwardOutcome> {
   head(statusCode: number, headers: Headers): void {
     this.#statusCode = statusCode;
     this.#headers = headers;
+    const length = headers['content-length'];
+    if (typeof length === 'string') this.#bytesLeft = Number(length);
     this.#response.head(statusCode, headers);
-    this.#response.onDrain(() => {
-      if (!this.#paused) return;
-      this.#paused = false;
-      this.exchange?.resume();
-    });
   }
 
   data(chunk: Buffer): boolean {
     this.#capture(chunk);
-    if (this.#response.write(chunk) || this.#response.queuedBytes <= this.#settings.maxQueuedBytes) return true;
-    this.#paused = true;
+    this.#bytesLeft -= chunk.length;
+    if (this.#bytesLeft === 0 && chunk.length <= maxJoinedBytes) {
+      this.#last = chunk;
+      return true;
+    }
+    if (this.#response.write(chunk) || this.#response.queuedBytes <= this.#maxQueuedBytes) return true;
+    this.#pause();
     return false;
   }
 
   end(trailers: Headers | undefined): void {
-    if (trailers === undefined) this.#response.end();
-    else this.#response.end(undefined, trailers);
-    const body = this.#captured === undefined ? undefined : Buffer.concat(this.#captured);
-    const outcome = { statusCode: this.#statusCode, headers: this.#headers };
+    this.#response.end(this.#last, trailers);
+    const captured = this.#captured;
     const encoding = headerValue(this.#headers, 'content-encoding') ?? 'identity';
-    if (body === undefined || (encoding !== 'identity' && encoding !== 'gzip'))
-      this.#settle.resolve({ ...outcome, captured: undefined });
-    else if (encoding === 'identity') this.#settle.resolve({ ...outcome, captured: body });
+    if (captured === undefined || (encoding !== 'identity' && encoding !== 'gzip')) this.#resolve(undefined);
+    else if (encoding === 'identity') this.#resolve(joined(captured));
     else
-      gunzip(body, { maxOutputLength: this.#settings.captureBytes }, (error, plain) =>
+      gunzip(joined(captured), { maxOutputLength: this.#captureBytes }, (error, plain) =>
         // Too large when decoded, or no gzip after all: then there is no copy, and the client has what came.
-        this.#settle.resolve({ ...outcome, captured: error === null ? plain : undefined }),
+        this.#resolve(error === null ? plain : undefined),
       );
   }
 
@@ -92,15 +102,38 @@ export class ForwardAnswer implements Answer<ForwardOutcome> {
     }
     this.broken = true;
     this.#response.abort();
-    this.#settle.resolve({ statusCode: this.#statusCode, headers: this.#headers, captured: undefined });
+    this.#resolve(undefined);
+  }
+
+  reject(error: Error): void {
+    this.#settle.reject(error);
+  }
+
+  #resolve(captured: Buffer | undefined): void {
+    this.#settle.resolve({ statusCode: this.#statusCode, headers: this.#headers, captured });
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    if (this.#awaitsDrain) return;
+    this.#awaitsDrain = true;
+    this.#response.onDrain(() => {
+      if (!this.#paused) return;
+      this.#paused = false;
+      this.exchange?.resume();
+    });
   }
 
   #capture(chunk: Buffer): void {
     if (this.#captured === undefined) return;
     this.#capturedBytes += chunk.length;
-    if (this.#capturedBytes > this.#settings.captureBytes) this.#captured = undefined;
+    if (this.#capturedBytes > this.#captureBytes) this.#captured = undefined;
     else this.#captured.push(chunk);
   }
+}
+
+function joined(chunks: readonly Buffer[]): Buffer {
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
 }
 
 /** One whole small answer. `done` rejects with BodyTooLargeError beyond `maxBodyBytes`, decoded. */
@@ -158,6 +191,10 @@ export class WholeAnswer implements Answer<UpstreamReply> {
   fail(failure: ExchangeFailure): void {
     this.#settle.reject(new BrokenExchange(failure));
   }
+
+  reject(error: Error): void {
+    this.#settle.reject(error);
+  }
 }
 
 /** An answer whose body is read at the reader's pace; `done` settles at the head. */
@@ -204,5 +241,9 @@ export class StreamedAnswer implements Answer<{ statusCode: number; headers: Hea
   fail(failure: ExchangeFailure): void {
     if (this.#body === undefined) this.#settle.reject(new BrokenExchange(failure));
     else this.#body.destroy(this.#lost(failure.error));
+  }
+
+  reject(error: Error): void {
+    this.#settle.reject(error);
   }
 }

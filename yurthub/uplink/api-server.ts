@@ -6,7 +6,7 @@ import { abortable } from './abortable.ts';
 import { isGatewayCode, isStatusBody, maxStatusBytes } from './kubernetes-status.ts';
 import { lossReasonOf, type PathStatus } from './cloud-state.ts';
 import type { Credentials } from './credentials.ts';
-import { dialTls, type Dialled } from './dial.ts';
+import { dialTls, type Dialled, type DialTarget } from './dial.ts';
 import type { AnswerSink, Exchange, ExchangeFailure, Outgoing } from './exchange.ts';
 import { GatewayError } from './gateway-filter.ts';
 import { requestHeaders } from './headers.ts';
@@ -33,7 +33,7 @@ export class ApiServer implements MonitoredPath {
   readonly name: string;
   readonly #parts: ApiServerParts;
   readonly #settings: UplinkSettings;
-  readonly #target: { host: string; port: number };
+  readonly #target: DialTarget;
   readonly #origin: string;
   readonly #unary: Record<Lane, UnaryPool>;
   readonly #sessions: Record<Lane, SessionPool>;
@@ -49,7 +49,11 @@ export class ApiServer implements MonitoredPath {
     this.name = host;
     this.#parts = parts;
     this.#settings = settings;
-    this.#target = { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? 443 : Number(port) };
+    this.#target = {
+      host: hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: port === '' ? 443 : Number(port),
+      serverName: settings.tlsServerName,
+    };
     this.#origin = origin;
     const unary = (lane: Lane): UnaryPool =>
       new UnaryPool(

@@ -6,6 +6,8 @@ import type { Clock } from '../../runtime/clock.ts';
 export interface DialTarget {
   readonly host: string;
   readonly port: number;
+  /** The name or address that the certificate must carry; the host when undefined. */
+  readonly serverName: string | undefined;
 }
 
 export interface Dialled {
@@ -41,13 +43,15 @@ export function dialTls(
       reject(signal.reason as Error);
       return;
     }
+    const name = target.serverName ?? target.host;
     const startedMs = clock.monotonicMs();
     let roundTripMs = 0;
     const socket = tls.connect({
       host: target.host,
       port: target.port,
       // An address must not be sent as a server name (RFC 6066); it is verified all the same.
-      ...(net.isIP(target.host) === 0 ? { servername: target.host } : {}),
+      ...(net.isIP(name) === 0 ? { servername: name } : {}),
+      checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(name, certificate),
       secureContext: options.secureContext,
       ALPNProtocols: [options.alpn],
     });

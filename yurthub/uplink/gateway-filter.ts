@@ -2,7 +2,7 @@
 // One without is either a load balancer's, and the cloud is lost, or the answer of something behind the API server (an
 // aggregated API, a proxied pod): asking the API server about itself tells which.
 import type { Headers } from '../types.ts';
-import type { AnswerSink, ExchangeFailure } from './exchange.ts';
+import type { AnswerSink, Exchange, ExchangeFailure } from './exchange.ts';
 import { isGatewayCode, isStatusBody, maxStatusBytes } from './kubernetes-status.ts';
 import { headerValue } from '../../runtime/headers.ts';
 
@@ -15,39 +15,43 @@ export class GatewayError extends Error {
   }
 }
 
-export interface GatewayFilterParts {
-  readonly sink: AnswerSink;
+/** Where the answer goes; `exchange` is what brings it. */
+export interface FilteredSink extends AnswerSink {
+  readonly exchange: Exchange | undefined;
+}
+
+export interface AskedServer {
   /** Whether the API server itself does not answer. Never rejects. */
-  readonly confirmLoss: () => Promise<boolean>;
-  readonly abort: () => void;
-  readonly resume: () => void;
+  confirmLoss(): Promise<boolean>;
 }
 
 /** `method` HEAD: no body can come, so nothing is held. */
 export class GatewayFilter implements AnswerSink {
-  readonly #parts: GatewayFilterParts;
+  readonly #sink: FilteredSink;
+  readonly #server: AskedServer;
   readonly #method: string;
   #held: { statusCode: number; headers: Headers; chunks: Buffer[]; bytes: number; asked: boolean } | undefined;
   #ended: { trailers: Headers | undefined } | undefined;
 
-  constructor(parts: GatewayFilterParts, method: string) {
-    this.#parts = parts;
+  constructor(sink: FilteredSink, server: AskedServer, method: string) {
+    this.#sink = sink;
+    this.#server = server;
     this.#method = method;
   }
 
   interim(statusCode: number, headers: Headers): void {
-    this.#parts.sink.interim(statusCode, headers);
+    this.#sink.interim(statusCode, headers);
   }
 
   head(statusCode: number, headers: Headers): void {
     if (isGatewayCode(statusCode) && this.#method !== 'HEAD')
       this.#held = { statusCode, headers, chunks: [], bytes: 0, asked: false };
-    else this.#parts.sink.head(statusCode, headers);
+    else this.#sink.head(statusCode, headers);
   }
 
   data(chunk: Buffer): boolean {
     const held = this.#held;
-    if (held === undefined) return this.#parts.sink.data(chunk);
+    if (held === undefined) return this.#sink.data(chunk);
     held.chunks.push(chunk);
     held.bytes += chunk.length;
     if (held.bytes <= maxStatusBytes) return true;
@@ -58,7 +62,7 @@ export class GatewayFilter implements AnswerSink {
   end(trailers: Headers | undefined): void {
     const held = this.#held;
     if (held === undefined) {
-      this.#parts.sink.end(trailers);
+      this.#sink.end(trailers);
       return;
     }
     this.#ended = { trailers };
@@ -69,7 +73,7 @@ export class GatewayFilter implements AnswerSink {
 
   fail(failure: ExchangeFailure): void {
     this.#held = undefined;
-    this.#parts.sink.fail(failure);
+    this.#sink.fail(failure);
   }
 
   /** The client has left: what is held goes nowhere. */
@@ -81,15 +85,15 @@ export class GatewayFilter implements AnswerSink {
     const held = this.#held;
     if (held === undefined || held.asked) return;
     held.asked = true;
-    void this.#parts.confirmLoss().then((lost) => {
+    void this.#server.confirmLoss().then((lost) => {
       if (this.#held === undefined) return;
       if (!lost) {
         this.#release();
         return;
       }
       this.#held = undefined;
-      this.#parts.abort();
-      this.#parts.sink.fail({ error: new GatewayError(held.statusCode), sent: true, reused: false });
+      this.#sink.exchange?.abort();
+      this.#sink.fail({ error: new GatewayError(held.statusCode), sent: true, reused: false });
     });
   }
 
@@ -97,10 +101,10 @@ export class GatewayFilter implements AnswerSink {
     const held = this.#held;
     if (held === undefined) return;
     this.#held = undefined;
-    this.#parts.sink.head(held.statusCode, held.headers);
+    this.#sink.head(held.statusCode, held.headers);
     let flowing = true;
-    for (const chunk of held.chunks) flowing = this.#parts.sink.data(chunk);
-    if (this.#ended !== undefined) this.#parts.sink.end(this.#ended.trailers);
-    else if (flowing) this.#parts.resume();
+    for (const chunk of held.chunks) flowing = this.#sink.data(chunk);
+    if (this.#ended !== undefined) this.#sink.end(this.#ended.trailers);
+    else if (flowing) this.#sink.exchange?.resume();
   }
 }

@@ -1,5 +1,5 @@
 // The uplink: requests find an API server that can be reached, and the hub learns when none can.
-import { pipeline } from 'node:stream';
+import { pipeline, type Readable } from 'node:stream';
 import type tls from 'node:tls';
 import { createGunzip } from 'node:zlib';
 import type { Clock } from '../../runtime/clock.ts';
@@ -24,7 +24,6 @@ import { chooseServer } from './cloud-state.ts';
 import type { Credentials } from './credentials.ts';
 import type { ExchangeFailure, Outgoing } from './exchange.ts';
 import { GatewayFilter } from './gateway-filter.ts';
-import { requestHeaders } from './headers.ts';
 import type { UplinkMetrics } from './metrics.ts';
 import { holdsBody, planRetry, transportOf } from './request-plan.ts';
 import type { UplinkSettings } from './settings.ts';
@@ -87,22 +86,19 @@ export class HubUplink implements Uplink {
   ): Promise<ForwardOutcome> {
     if (request.signal.aborted) throw new ClientGoneError();
     const transport = transportOf(request);
-    const body = await this.#body(request);
+    const body = request.body === null ? undefined : await this.#body(request.body, request);
     const lane: Lane = request.identity.kind;
     const outgoing: Outgoing = {
       method: request.method,
       target: request.target,
-      headers: requestHeaders(request.headers),
+      headers: request.headers,
       body,
       lane,
     };
-    const settings = {
-      captureBytes: options.captureBytes ?? 0,
-      maxQueuedBytes: transport === 'unary' ? this.#settings.maxQueuedBytes : this.#settings.maxStreamQueuedBytes,
-    };
+    const maxQueuedBytes = transport === 'unary' ? this.#settings.maxQueuedBytes : this.#settings.maxStreamQueuedBytes;
     let last: ForwardAnswer | undefined;
     const outcome = await this.#exchange(outgoing, transport, request.signal, () => {
-      last = new ForwardAnswer(response, settings);
+      last = new ForwardAnswer(response, options.captureBytes ?? 0, maxQueuedBytes);
       return last;
     });
     this.#count(lane, last?.broken === true ? 'broken' : 'answered');
@@ -182,8 +178,12 @@ export class HubUplink implements Uplink {
     let sent = false;
     let failure: ExchangeFailure | undefined;
     for (let tries = 1; server !== undefined; tries += 1) {
+      const answer = makeAnswer();
+      const giveUp = this.#start(server, outgoing, transport, answer, fresh);
+      signal.addEventListener('abort', giveUp, { once: true });
+      if (signal.aborted) giveUp();
       try {
-        return await this.#attempt(server, outgoing, transport, signal, makeAnswer(), fresh);
+        return await answer.done;
       } catch (error) {
         if (signal.aborted) {
           this.#count(lane, 'client_gone');
@@ -201,49 +201,34 @@ export class HubUplink implements Uplink {
         if (again === undefined) break;
         fresh = again.fresh;
         server = next;
+      } finally {
+        signal.removeEventListener('abort', giveUp);
       }
     }
     this.#count(lane, 'unreachable');
     throw new CloudUnreachableError('no answer from an API server', { sent, cause: failure?.error });
   }
 
-  async #attempt<T>(
+  /** Starts one attempt; returns the way to give it up, as a client that leaves does. */
+  #start<T>(
     server: ApiServer,
     outgoing: Outgoing,
     transport: 'unary' | 'stream',
-    signal: AbortSignal,
     answer: Answer<T>,
     fresh: boolean,
-  ): Promise<T> {
-    const left = Promise.withResolvers<never>();
-    const filter = new GatewayFilter(
-      {
-        sink: answer,
-        confirmLoss: () => server.confirmLoss(),
-        abort: () => answer.exchange?.abort(),
-        resume: () => answer.exchange?.resume(),
-      },
-      outgoing.method,
-    );
+  ): () => void {
+    const filter = new GatewayFilter(answer, server, outgoing.method);
     answer.exchange = server.send(outgoing, transport, filter, fresh);
-    const onAbort = (): void => {
+    return () => {
       filter.abandon();
       answer.exchange?.abort();
-      left.reject(new ClientGoneError());
+      answer.reject(new ClientGoneError());
     };
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
-    try {
-      return await Promise.race([answer.done, left.promise]);
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
   }
 
   /** What goes upstream as the body: nothing, all of it in memory, or a stream that is read as upstream takes it. */
-  async #body(request: HubRequest): Promise<Outgoing['body']> {
-    const { body, headers } = request;
-    if (body === null) return undefined;
+  async #body(body: Readable, request: HubRequest): Promise<Outgoing['body']> {
+    const { headers } = request;
     const { maxHeldRequestBytes } = this.#settings;
     // Already read by someone before us: the request holds it.
     if (body.readableDidRead) return await request.readBody(Infinity);
@@ -254,6 +239,8 @@ export class HubUplink implements Uplink {
   }
 
   #choose(): ApiServer | undefined {
+    const present = this.#servers[this.#present];
+    if (present?.status === 'reachable') return present;
     const chosen = chooseServer(
       this.#servers.map((server) => server.status),
       this.#present,
@@ -279,7 +266,7 @@ export class HubUplink implements Uplink {
 
 /** The encodings that we ask for are those that we decode ourselves, whatever the caller's headers say. */
 function outgoingOf(request: UpstreamRequest, encoding: { 'accept-encoding': string }): Outgoing {
-  const headers = { ...requestHeaders(request.headers), ...encoding };
+  const headers = { ...request.headers, ...encoding };
   return { method: request.method, target: request.target, headers, body: request.body, lane: request.lane };
 }
 

@@ -3,6 +3,8 @@
 export interface UplinkSettings {
   /** https URLs, in order of preference; only scheme, host and port count. */
   readonly apiServers: readonly string[];
+  /** What serving certificates must carry, where it is not the host of the URL. */
+  readonly tlsServerName?: string | undefined;
   /** Unary connections per API server and lane; requests beyond wait their turn. */
   readonly maxUnaryConnections: number;
   /** An idle unary connection is closed after this: before NAT boxes forget it. */
