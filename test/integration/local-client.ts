@@ -59,7 +59,12 @@ export class LocalClient {
       });
       stream.on('data', (chunk: Buffer) => chunks.push(chunk));
       stream.on('error', reject);
-      stream.on('end', () => resolve({ status: Number(headers[':status']), headers, body: Buffer.concat(chunks) }));
+      // A reset by CANCEL is no 'error', and looks like an end.
+      stream.on('close', () => {
+        if (stream.rstCode === http2.constants.NGHTTP2_NO_ERROR && headers[':status'] !== undefined)
+          resolve({ status: Number(headers[':status']), headers, body: Buffer.concat(chunks) });
+        else reject(new Error(`${method} ${path}: the answer broke off (code ${stream.rstCode})`));
+      });
     });
   }
 
@@ -76,6 +81,11 @@ export class LocalClient {
     const watch = new LocalWatch(stream);
     await watch.opened;
     return watch;
+  }
+
+  /** A request as a stream, for clients that read or send in a way of their own. */
+  stream(headers: http2.OutgoingHttpHeaders, endStream = true): http2.ClientHttp2Stream {
+    return this.#session.request({ accept: 'application/json', ...headers }, { endStream });
   }
 
   close(): void {
