@@ -23,7 +23,7 @@ import { SecretCipher } from './record-cipher.ts';
 import { ReturnGate } from './return-gate.ts';
 import { Router } from './router.ts';
 import { Seal } from './seal.ts';
-import type { ListenAddress, NodeSettings } from './settings.ts';
+import type { NodeSettings } from './settings.ts';
 import { SingleObjects } from './single-objects.ts';
 import { openStore, type OpenedStore } from './store/level-store.ts';
 import type { CloudState } from './types.ts';
@@ -195,14 +195,14 @@ export class Hub {
       {
         ...frontDefaults,
         nodeName,
-        listen: this.#settings.listen.map(addressText),
+        listen: this.#settings.listen,
         manageLinkLocal: this.#settings.manageLinkLocal,
         maxConnections: this.#settings.maxConnections,
       },
     );
     const ops = new Ops(
       { log, metrics, ready: { listening: () => front.listening, store: () => !store.degraded } },
-      { opsListen: addressText(this.#settings.opsListen) },
+      { opsListen: this.#settings.opsListen },
     );
     const heartbeat = new Heartbeat(
       { log, clock, certificates, addresses: () => front.addresses },
@@ -251,10 +251,6 @@ export class Hub {
 }
 
 const pods = { group: '', resource: 'pods' } as const;
-
-function addressText({ host, port }: ListenAddress): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
 
 function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
   for (const result of results) if (result.status === 'rejected') throw result.reason;

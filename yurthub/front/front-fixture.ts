@@ -113,7 +113,7 @@ export async function startFront(
     {
       ...frontDefaults,
       nodeName: 'edge-1',
-      listen: ['127.0.0.1:0'],
+      listen: [{ host: '127.0.0.1', port: 0 }],
       manageLinkLocal: false,
       drainMs: 300,
       ...options.settings,

@@ -535,15 +535,24 @@ test('the stop lets a request finish, ends watches cleanly, and leaves nothing o
 
 test('a second hub on the same address is told so', async () => {
   const fixture = await start(mirror);
-  const second = await startFront(mirror, { settings: { listen: ['127.0.0.1:0'] } });
+  const second = await startFront(mirror, { settings: { listen: [{ host: '127.0.0.1', port: 0 }] } });
   await second.stop();
   await expect(
-    startFront(mirror, { settings: { listen: [`127.0.0.1:${fixture.port}`] } }).then((other) => other.stop()),
+    startFront(mirror, { settings: { listen: [{ host: '127.0.0.1', port: fixture.port }] } }).then((other) =>
+      other.stop(),
+    ),
   ).rejects.toMatchObject({ code: 'ERR_FRONT_LISTEN' });
 });
 
 test('an address that is not there leaves the others to serve', async () => {
-  const fixture = await start(mirror, { settings: { listen: ['192.0.2.1:0', '127.0.0.1:0'] } });
+  const fixture = await start(mirror, {
+    settings: {
+      listen: [
+        { host: '192.0.2.1', port: 0 },
+        { host: '127.0.0.1', port: 0 },
+      ],
+    },
+  });
   expect(fixture.front.addresses.length).toBe(1);
   expect((await h1Request(fixture, { path: '/a' })).status).toBe(200);
 });

@@ -3,13 +3,13 @@
 import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { requestInfo, type RequestInfo } from '../../kube/request-info.ts';
 import { failure } from '../../kube/status.ts';
 import { delay, type Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import { FrontError } from '../errors.ts';
+import type { ListenAddress } from '../settings.ts';
 import type { HubRequest, HubResponse, Identity } from '../types.ts';
 import type { ClientTrustFiles } from './client-trust.ts';
 import { FrontRequest, type Exchange, type ExchangeHooks } from './exchange.ts';
@@ -24,7 +24,7 @@ import {
   type Peer,
 } from './identity.ts';
 import { ensureLinkLocal, linkLocalAddress, type RunProgram } from './link-local.ts';
-import { Listener, type ListenAddress } from './listener.ts';
+import { Listener } from './listener.ts';
 import { codeClass, verbClass, type FrontMetrics, type RefusalReason } from './metrics.ts';
 import type { PeerProcesses } from './peer-process.ts';
 import { refuseHead, requestHeaders } from './request-head.ts';
@@ -46,8 +46,7 @@ export interface FrontParts {
 
 export interface FrontSettings {
   readonly nodeName: string;
-  /** `host:port`, `[v6]:port`. */
-  readonly listen: readonly string[];
+  readonly listen: readonly ListenAddress[];
   readonly manageLinkLocal: boolean;
   /** Further connections are refused. */
   readonly maxConnections: number;
@@ -130,7 +129,7 @@ export class Front {
   }
 
   async #listen(listeners: Listener[]): Promise<void> {
-    const addresses = this.#settings.listen.map(parseAddress);
+    const addresses = this.#settings.listen;
     if (this.#settings.manageLinkLocal && addresses.some(({ host }) => host === linkLocalAddress))
       await ensureLinkLocal({ log: this.#parts.log, run: this.#parts.run });
     const bound: AddressInfo[] = [];
@@ -388,12 +387,3 @@ const refusalMessages: Record<RefusalReason, string> = {
   'not-root': 'without a token or a certificate only root on this node is the node',
   'in-container': 'a process in a container needs a bearer token',
 };
-
-/** `host:port` or `[v6]:port`. Throws TypeError on anything else. */
-export function parseAddress(text: string): ListenAddress {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2] ?? '';
-  const port = Number(match?.[3]);
-  if (match === null || isIP(host) === 0 || port > 65_535) throw new TypeError(`not an address to listen on: ${text}`);
-  return { host, port };
-}

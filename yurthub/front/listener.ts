@@ -13,16 +13,12 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { failure } from '../../kube/status.ts';
 import type { Log } from '../../runtime/log.ts';
+import type { ListenAddress } from '../settings.ts';
 import type { Exchange, ExchangeHooks } from './exchange.ts';
 import { h1Exchange } from './h1-exchange.ts';
 import { h2Exchange } from './h2-exchange.ts';
 import type { FrontMetrics } from './metrics.ts';
 import { refuse } from './upgrade.ts';
-
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 export interface ListenerParts {
   readonly log: Log;

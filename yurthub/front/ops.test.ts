@@ -19,7 +19,10 @@ test('health, readiness by condition, metrics, and nothing else', async () => {
   const metrics = new Metrics();
   metrics.counter('a_total', 'A.').inc();
   let storeOpen = false;
-  const ops = new Ops({ log: nullLog, metrics, ready: { store: () => storeOpen } }, { opsListen: '127.0.0.1:0' });
+  const ops = new Ops(
+    { log: nullLog, metrics, ready: { store: () => storeOpen } },
+    { opsListen: { host: '127.0.0.1', port: 0 } },
+  );
   const abort = new AbortController();
   const done = ops.run(abort.signal);
   await ops.started();
@@ -41,6 +44,6 @@ test('health, readiness by condition, metrics, and nothing else', async () => {
 });
 
 test('the ops port is for loopback only', async () => {
-  const ops = new Ops({ log: nullLog, metrics: new Metrics(), ready: {} }, { opsListen: '0.0.0.0:0' });
+  const ops = new Ops({ log: nullLog, metrics: new Metrics(), ready: {} }, { opsListen: { host: '0.0.0.0', port: 0 } });
   await expect(ops.run(new AbortController().signal)).rejects.toMatchObject({ code: 'ERR_FRONT_LISTEN' });
 });

@@ -4,20 +4,20 @@ import type { AddressInfo } from 'node:net';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { FrontError } from '../errors.ts';
-import { parseAddress } from './front.ts';
+import type { ListenAddress } from '../settings.ts';
 
 /** Named conditions of readiness; each is asked at every request and must be cheap. */
 export type ReadyChecks = Readonly<Record<string, () => boolean>>;
 
 export class Ops {
   readonly #parts: { readonly log: Log; readonly metrics: Metrics; readonly ready: ReadyChecks };
-  readonly #settings: { readonly opsListen: string };
+  readonly #settings: { readonly opsListen: ListenAddress };
   #address: AddressInfo | undefined;
   readonly #waiters: (() => void)[] = [];
 
   constructor(
     parts: { readonly log: Log; readonly metrics: Metrics; readonly ready: ReadyChecks },
-    settings: { readonly opsListen: string },
+    settings: { readonly opsListen: ListenAddress },
   ) {
     this.#parts = parts;
     this.#settings = settings;
@@ -34,7 +34,7 @@ export class Ops {
 
   /** Serves until `signal` aborts. Rejects with FrontError if the address is not on loopback or cannot be listened on. */
   async run(signal: AbortSignal): Promise<void> {
-    const { host, port } = parseAddress(this.#settings.opsListen);
+    const { host, port } = this.#settings.opsListen;
     if (!host.startsWith('127.') && host !== '::1')
       throw new FrontError('ERR_FRONT_LISTEN', `opsListen ${host} is not a loopback address`, undefined);
     const server = http.createServer((request, response) => {
