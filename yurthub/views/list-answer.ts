@@ -4,11 +4,12 @@ import type { ResourceRequest } from '../../kube/request-info.ts';
 import { failure } from '../../kube/status.ts';
 import { tableOf } from '../../kube/tables.ts';
 import type { Wire } from '../../kube/wire.ts';
-import { sendReply, sendStatus, sendUnknown } from '../answers.ts';
+import { sendStatus } from '../answers.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Headers, HubRequest, HubResponse } from '../types.ts';
 import { FirstListClient } from './first-list.ts';
 import type { ViewMetrics } from './metrics.ts';
+import { answerWithoutView } from './no-view.ts';
 import { viewKeyOf } from './view-key.ts';
 import type { ViewSet } from './view-set.ts';
 import type { Snapshot, View } from './view.ts';
@@ -57,20 +58,7 @@ export async function answerList(
   const key = viewKeyOf(info, form.table ? 'json' : form.encoding);
   const acquired = await views.acquire(key, '', request.signal, client);
   client?.withdraw();
-  switch (acquired.kind) {
-    case 'answered':
-      return true;
-    case 'unkept':
-      return false;
-    case 'unknown':
-      sendUnknown(request, response);
-      return true;
-    case 'refused':
-      sendReply(response, acquired.reply);
-      return true;
-    case 'view':
-      break;
-  }
+  if (acquired.kind !== 'view') return answerWithoutView(acquired, request, response);
   const { view } = acquired;
   const minimum = info.query.get('resourceVersion') ?? '';
   const exact = info.query.get('resourceVersionMatch') === 'Exact';

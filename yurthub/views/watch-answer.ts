@@ -5,9 +5,10 @@ import { isTrue, type ResourceRequest } from '../../kube/request-info.ts';
 import { metadataOf, text } from '../../kube/plain-object.ts';
 import { failure } from '../../kube/status.ts';
 import type { KubeObject } from '../../kube/wire.ts';
-import { sendReply, sendStatus, sendUnknown } from '../answers.ts';
+import { sendStatus } from '../answers.ts';
 import type { HubRequest, HubResponse } from '../types.ts';
 import type { ViewMetrics } from './metrics.ts';
+import { answerWithoutView } from './no-view.ts';
 import type { View, Watcher } from './view.ts';
 import type { ListForm } from './list-answer.ts';
 import { tableOf } from '../../kube/tables.ts';
@@ -40,19 +41,7 @@ export async function answerWatch(
     version,
     request.signal,
   );
-  switch (acquired.kind) {
-    case 'answered':
-    case 'unkept':
-      return false;
-    case 'unknown':
-      sendUnknown(request, response);
-      return true;
-    case 'refused':
-      sendReply(response, acquired.reply);
-      return true;
-    case 'view':
-      break;
-  }
+  if (acquired.kind !== 'view') return answerWithoutView(acquired, request, response);
   const { view } = acquired;
   const asTable = form.table ? tableFrames(query.get('includeObject') ?? 'Metadata', parts.clock) : undefined;
   const stream = new WatchStream(response, isTrue(query.get('allowWatchBookmarks')), parts.metrics, asTable);
