@@ -33,6 +33,9 @@ const verbs: Record<string, Verb> = {
   DELETE: 'delete',
 };
 
+/** Shared by all requests that have none: most reads by name. */
+const noQuery = new URLSearchParams();
+
 /** Subresources of a namespace, as opposed to resources in it. */
 const namespaceSubresources = new Set(['status', 'finalize']);
 
@@ -43,7 +46,7 @@ const namespaceSubresources = new Set(['status', 'finalize']);
 export function requestInfo(method: string, target: string): RequestInfo {
   const at = target.indexOf('?');
   const path = at < 0 ? target : target.slice(0, at);
-  const query = new URLSearchParams(at < 0 ? '' : target.slice(at + 1));
+  const query = at < 0 ? noQuery : new URLSearchParams(target.slice(at + 1));
   const parts = path.split('/').slice(1);
   if (parts.at(-1) === '') parts.pop();
   const nonResource: NonResourceRequest = { isResource: false, path, query };
@@ -52,8 +55,9 @@ export function requestInfo(method: string, target: string): RequestInfo {
 
   const isCore = parts[0] === 'api';
   if (!isCore && parts[0] !== 'apis') return nonResource;
-  const rest = parts.slice(isCore ? 2 : 3).map((part) => decodeURIComponent(part));
-  if (rest.length === 0 || rest.some((part) => part === '' || part === '.' || part === '..')) return nonResource;
+  let rest = parts.slice(isCore ? 2 : 3);
+  if (path.includes('%')) rest = rest.map((part) => decodeURIComponent(part));
+  if (rest.length === 0 || rest.includes('') || rest.includes('.') || rest.includes('..')) return nonResource;
 
   const group = isCore ? '' : (parts[1] ?? '');
   const version = (isCore ? parts[1] : parts[2]) ?? '';

@@ -51,30 +51,24 @@ export class Router {
     }
   }
 
-  async #route(request: HubRequest, response: HubResponse): Promise<void> {
+  #route(request: HubRequest, response: HubResponse): Promise<void> {
     const { info, identity } = request;
-    if (identity.kind !== 'node' || isImpersonated(request) || !info.isResource || request.method === 'HEAD') {
-      await this.#passThrough(request, response);
-      return;
-    }
-    if (info.verb !== 'list' && info.verb !== 'watch' && this.#parts.writes.handles(info)) {
-      await this.#parts.writes.handle(request, response);
-      return;
-    }
+    if (identity.kind !== 'node' || isImpersonated(request) || !info.isResource || request.method === 'HEAD')
+      return this.#passThrough(request, response);
+    if (info.verb !== 'list' && info.verb !== 'watch' && this.#parts.writes.handles(info))
+      return this.#parts.writes.handle(request, response);
     switch (info.verb) {
       case 'list':
       case 'watch':
-        await this.#collection(request, response, info);
-        return;
+        return this.#collection(request, response, info);
       case 'get':
-        await this.#get(request, response, info);
-        return;
+        return this.#get(request, response, info);
       case 'create':
       case 'update':
       case 'patch':
       case 'delete':
       case 'deletecollection':
-        await this.#passThrough(request, response);
+        return this.#passThrough(request, response);
     }
   }
 
@@ -200,5 +194,6 @@ function isKept(info: ResourceRequest): boolean {
 
 /** The API server answers these as somebody else: nothing of the node's may be shown, and nothing of theirs kept. */
 export function isImpersonated(request: Pick<HubRequest, 'headers'>): boolean {
-  return Object.keys(request.headers).some((name) => name.startsWith('impersonate-'));
+  for (const name in request.headers) if (name.startsWith('impersonate-')) return true;
+  return false;
 }

@@ -1,6 +1,6 @@
 // What was read by name, kept for when the cloud is out of reach: objects of which a node may read no collection (PVC,
 // PV, VolumeAttachment, CSINode …), and discovery as last seen. Kept as the API server answered, per Accept header.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { ResourceRequest } from '../kube/request-info.ts';
 import { headerValue } from '../runtime/headers.ts';
@@ -61,9 +61,9 @@ export class SingleObjects {
       return;
     }
     if (outcome.statusCode !== 200 || outcome.captured === undefined) return;
-    const hash = createHash('sha256').update(outcome.captured).digest('base64url');
-    if (this.#known.get(key) === hash) return;
-    this.#known.set(key, hash);
+    const digest = hash('sha256', outcome.captured, 'base64url');
+    if (this.#known.get(key) === digest) return;
+    this.#known.set(key, digest);
     const contentType = headerValue(outcome.headers, 'content-type') ?? 'application/json';
     const record = Buffer.concat([Buffer.from(`${contentType}\n`), outcome.captured]);
     const evicted = this.#evicted.splice(0).map((old) => ({ type: 'del', key: old }) as const);
@@ -109,8 +109,19 @@ function isDiscovery(path: string): boolean {
 
 /** One answer per path and form. The query matters to discovery only (openapi hashes); `resourceVersion=0` does not. */
 function keyOf(request: HubRequest): string {
-  const path = request.target.split('?')[0] ?? '';
-  const accept = headerValue(request.headers, 'accept') ?? '';
-  const form = createHash('sha256').update(accept).digest('base64url').slice(0, 12);
-  return `${prefix}${path}#${form}`;
+  const query = request.target.indexOf('?');
+  const path = query < 0 ? request.target : request.target.slice(0, query);
+  return `${prefix}${path}#${formOf(headerValue(request.headers, 'accept') ?? '')}`;
+}
+
+/** Clients use a handful of Accept headers; the bound is for the one that does not. */
+const forms = new LRUCache<string, string>({ max: 100 });
+
+function formOf(accept: string): string {
+  let form = forms.get(accept);
+  if (form === undefined) {
+    form = hash('sha256', accept, 'base64url').slice(0, 12);
+    forms.set(accept, form);
+  }
+  return form;
 }

@@ -15,7 +15,10 @@ export interface Exchange {
   readonly headers: Headers;
   readonly body: RequestBody | null;
   readonly socket: TLSSocket;
+  /** Aborts when the client has left. Made when it is asked for. */
   readonly signal: AbortSignal;
+  /** Whether the client has left, without making a signal. */
+  readonly left: boolean;
   readonly response: ExchangeResponse;
   /** Ends a watch as the API server does when its time is over, and tells the writer that nobody listens any more. */
   endWatch(): void;
@@ -44,6 +47,10 @@ export class ClientSignal {
       if (this.#aborted) this.#controller.abort();
     }
     return this.#controller.signal;
+  }
+
+  get aborted(): boolean {
+    return this.#aborted;
   }
 
   abort(): void {

@@ -66,6 +66,8 @@ const selfCheckAnswer = 'ok';
 interface Connection {
   readonly verdict: CertificateVerdict;
   readonly isLocal: boolean;
+  /** Whose it is whatever its requests say. */
+  readonly identity: Identity | undefined;
   peer: Promise<Peer> | undefined;
 }
 
@@ -74,7 +76,7 @@ export class Front {
   readonly #settings: FrontSettings;
   readonly #hubCa: X509Certificate;
   readonly #localSubject: string;
-  readonly #connections = new WeakMap<TLSSocket, Promise<Connection>>();
+  readonly #connections = new WeakMap<TLSSocket, Connection | Promise<Connection>>();
   readonly #exchanges = new Map<Exchange, { progress: number; sinceMs: number } | undefined>();
   readonly #watches = new Set<Exchange>();
   readonly #upgrades = new Set<Promise<unknown>>();
@@ -191,10 +193,10 @@ export class Front {
   #onExchange(make: (hooks: ExchangeHooks) => Exchange): void {
     const { metrics } = this.#parts;
     let info: RequestInfo | undefined;
-    metrics.streams.inc();
+    metrics.streams.count += 1;
     const exchange = make({
       closed: (aborted) => {
-        metrics.streams.dec();
+        metrics.streams.count -= 1;
         this.#exchanges.delete(exchange);
         this.#watches.delete(exchange);
         metrics.request(verbClass(info), codeClass(exchange.response.statusCode, aborted));
@@ -224,9 +226,11 @@ export class Front {
       return;
     }
     learn(info);
-    const identity = await this.#identify(exchange.socket, headers['authorization']);
+    const known = this.#connections.get(exchange.socket);
+    let identity: Identity | RefusalReason | undefined = known instanceof Promise ? undefined : known?.identity;
+    identity ??= await this.#identify(exchange.socket, headers['authorization']);
     // The client may have left while its peer was looked up.
-    if (exchange.signal.aborted) return;
+    if (exchange.left) return;
     if (typeof identity === 'string') {
       this.#parts.metrics.refused(identity);
       answerStatus(response, failure('Unauthorized', refusalMessages[identity]));
@@ -242,7 +246,7 @@ export class Front {
 
   #failed(exchange: Exchange, error: unknown): void {
     const { response } = exchange;
-    if (exchange.signal.aborted) {
+    if (exchange.left) {
       // The client left and the handler noticed: nothing failed.
       response.abort();
       return;
@@ -310,6 +314,10 @@ export class Front {
     if (known === undefined) {
       known = this.#judge(socket);
       this.#connections.set(socket, known);
+      void known.then(
+        (connection) => this.#connections.set(socket, connection),
+        () => undefined,
+      );
     }
     const connection = await known;
     const given = {
@@ -354,7 +362,9 @@ export class Front {
     });
     if (verdict.kind === 'node' && verdict.remark !== undefined)
       this.#parts.log.warn('the node uses a certificate outside its validity', { remark: verdict.remark });
-    return { verdict, isLocal, peer: undefined };
+    const identity: Identity | undefined =
+      verdict.kind === 'node' ? { kind: 'node', nodeName: this.#settings.nodeName } : undefined;
+    return { verdict, isLocal, identity, peer: undefined };
   }
 
   // -----------------------------------------------------------------------------------------------------------------

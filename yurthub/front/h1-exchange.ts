@@ -37,6 +37,9 @@ export function h1Exchange(request: IncomingMessage, response: ServerResponse, h
     get signal() {
       return client.signal;
     },
+    get left() {
+      return client.aborted;
+    },
     response: answer,
     endWatch() {
       if (answer.headSent) answer.end();

@@ -5,8 +5,8 @@ import type { TLSSocket } from 'node:tls';
 import type { Headers } from '../types.ts';
 import { ClientSignal, isBodyless, type Exchange, type ExchangeHooks, type ExchangeResponse } from './exchange.ts';
 import { RequestBody } from './request-body.ts';
-import { requestHeaders, responseHeaders } from './request-head.ts';
-import { SendQueue } from './send-queue.ts';
+import { flatAnswerHead, requestHeaders, responseHeaders } from './request-head.ts';
+import { maxPieceBytes, SendQueue } from './send-queue.ts';
 
 export function h2Exchange(
   stream: ServerHttp2Stream,
@@ -52,6 +52,9 @@ export function h2Exchange(
     get signal() {
       return client.signal;
     },
+    get left() {
+      return client.aborted;
+    },
     response: answer,
     endWatch() {
       if (answer.headSent) answer.end();
@@ -63,7 +66,8 @@ export function h2Exchange(
 
 class H2Response implements ExchangeResponse {
   readonly #stream: ServerHttp2Stream;
-  readonly #queue: SendQueue;
+  /** Only for answers of several pieces. */
+  #queue: SendQueue | undefined;
   readonly #method: string;
   #bodyless = false;
   #ended = false;
@@ -75,10 +79,6 @@ class H2Response implements ExchangeResponse {
   constructor(stream: ServerHttp2Stream, method: string) {
     this.#stream = stream;
     this.#method = method;
-    this.#queue = new SendQueue({
-      write: (chunk, done) => stream.write(chunk, done),
-      end: (chunk) => stream.end(chunk),
-    });
   }
 
   get headSent(): boolean {
@@ -91,12 +91,12 @@ class H2Response implements ExchangeResponse {
   }
 
   get queuedBytes(): number {
-    return this.#queue.queuedBytes;
+    return this.#queue?.queuedBytes ?? 0;
   }
 
   get pendingProgress(): number | undefined {
-    const waiting = this.#queue.queuedBytes > 0 || (this.#ended && !this.#stream.writableFinished);
-    return waiting && !this.#stream.destroyed ? this.#queue.progress : undefined;
+    const waiting = this.queuedBytes > 0 || (this.#ended && !this.#stream.writableFinished);
+    return waiting && !this.#stream.destroyed ? (this.#queue?.progress ?? 0) : undefined;
   }
 
   interim(statusCode: number, headers: Headers): void {
@@ -112,18 +112,21 @@ class H2Response implements ExchangeResponse {
     // Trailers must be announced with the head and cost a frame; a message of known length has none in HTTP/1.1 either.
     this.expectsTrailers = !this.#bodyless && headers['content-length'] === undefined;
     if (this.expectsTrailers) this.#stream.once('wantTrailers', () => this.#sendTrailers());
-    this.#stream.respond(
-      { ...responseHeaders(headers), ':status': statusCode },
-      { endStream: this.#bodyless, waitForTrailers: this.expectsTrailers },
-    );
+    this.#stream.respond(flatAnswerHead(statusCode, headers), {
+      endStream: this.#bodyless,
+      waitForTrailers: this.expectsTrailers,
+    });
   }
 
   write(chunk: Buffer): boolean {
     if (!this.headSent) throw new TypeError('no head was sent before the body');
-    return this.#bodyless || this.#gone ? true : this.#queue.write(chunk);
+    if (this.#bodyless || this.#ended || this.#gone) return true;
+    this.#queue ??= new SendQueue(this.#stream);
+    return this.#queue.write(chunk);
   }
 
   onDrain(listener: () => void): void {
+    this.#queue ??= new SendQueue(this.#stream);
     this.#queue.onDrain(listener);
   }
 
@@ -133,18 +136,23 @@ class H2Response implements ExchangeResponse {
     this.#ended = true;
     this.#trailers = trailers;
     if (this.#bodyless || this.#gone) return;
+    if (this.#queue === undefined && (chunk === undefined || chunk.length <= maxPieceBytes)) {
+      this.#stream.end(chunk);
+      return;
+    }
+    this.#queue ??= new SendQueue(this.#stream);
     this.#queue.end(chunk);
   }
 
   abort(): void {
     this.#ended = true;
     this.#aborted = true;
-    this.#queue.close();
+    this.#queue?.close();
     if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   }
 
   closed(): void {
-    this.#queue.close();
+    this.#queue?.close();
   }
 
   get #gone(): boolean {

@@ -1,5 +1,5 @@
 // What the front counts. Label sets are bounded and zeroed at start, so that a rate has a beginning.
-import type { Counter, Gauge, Metrics } from '../../runtime/metrics.ts';
+import type { Counter, Gauge, Metrics, Tally } from '../../runtime/metrics.ts';
 import type { RequestInfo } from '../../kube/request-info.ts';
 
 export const verbClasses = ['get', 'list', 'watch', 'write', 'other'] as const;
@@ -17,10 +17,10 @@ export type CodeClass = (typeof codeClasses)[number];
 export type RefusalReason = (typeof refusalReasons)[number];
 
 export class FrontMetrics {
-  readonly #requests: Counter<'verb' | 'code'>;
+  readonly #requests: readonly Tally[];
   readonly #refusals: Counter<'reason'>;
   readonly connections: Gauge;
-  readonly streams: Gauge;
+  readonly streams: Tally;
   readonly upgrades: Gauge;
   readonly droppedConnections: Counter;
   readonly tlsErrors: Counter;
@@ -29,12 +29,12 @@ export class FrontMetrics {
   readonly stalled: Counter;
 
   constructor(metrics: Metrics) {
-    this.#requests = metrics.counter(
+    this.#requests = metrics.tallies(
       'holdfast_yurthub_front_requests_total',
       'Requests of local clients that are over, by verb class and by class of the answer.',
       ['verb', 'code'],
+      verbClasses.flatMap((verb) => codeClasses.map((code) => ({ verb, code }))),
     );
-    for (const verb of verbClasses) for (const code of codeClasses) this.#requests.inc({ verb, code }, 0);
     this.#refusals = metrics.counter(
       'holdfast_yurthub_front_refused_identities_total',
       'Requests refused with 401, by reason.',
@@ -42,7 +42,7 @@ export class FrontMetrics {
     );
     for (const reason of refusalReasons) this.#refusals.inc({ reason }, 0);
     this.connections = metrics.gauge('holdfast_yurthub_front_open_connections', 'Open connections of local clients.');
-    this.streams = metrics.gauge('holdfast_yurthub_front_open_streams', 'Requests of local clients in progress.');
+    this.streams = metrics.level('holdfast_yurthub_front_open_streams', 'Requests of local clients in progress.');
     this.upgrades = metrics.gauge(
       'holdfast_yurthub_front_open_upgrades',
       'Upgraded connections (exec, attach, port-forward).',
@@ -70,7 +70,8 @@ export class FrontMetrics {
   }
 
   request(verb: VerbClass, code: CodeClass): void {
-    this.#requests.inc({ verb, code });
+    const tally = this.#requests[verbClasses.indexOf(verb) * codeClasses.length + codeClasses.indexOf(code)];
+    if (tally !== undefined) tally.count += 1;
   }
 
   refused(reason: RefusalReason): void {

@@ -8,7 +8,7 @@ export interface Sink {
 }
 
 /** One write: 16 frames of HTTP/2. Larger pieces hide progress, smaller ones cost CPU time. */
-const pieceBytes = 256 * 1024;
+export const maxPieceBytes = 256 * 1024;
 /** `write` returns false above this. */
 const highWaterBytes = 256 * 1024;
 /** Drain is reported at or below this. */
@@ -48,7 +48,7 @@ export class SendQueue {
 
   end(chunk?: Buffer): void {
     if (this.#closed || this.#ending !== undefined) return;
-    if (chunk !== undefined && chunk.length > pieceBytes) {
+    if (chunk !== undefined && chunk.length > maxPieceBytes) {
       this.write(chunk);
       chunk = undefined;
     }
@@ -97,18 +97,18 @@ export class SendQueue {
     this.#sink.end(this.#ending.chunk);
   }
 
-  /** Up to `pieceBytes`: a part of a large chunk, or several small ones joined. */
+  /** Up to `maxPieceBytes`: a part of a large chunk, or several small ones joined. */
   #nextPiece(): Buffer | undefined {
     const first = this.#waiting[0];
     if (first === undefined) return undefined;
-    if (first.length > pieceBytes) {
-      this.#waiting[0] = first.subarray(pieceBytes);
-      this.#waitingBytes -= pieceBytes;
-      return first.subarray(0, pieceBytes);
+    if (first.length > maxPieceBytes) {
+      this.#waiting[0] = first.subarray(maxPieceBytes);
+      this.#waitingBytes -= maxPieceBytes;
+      return first.subarray(0, maxPieceBytes);
     }
     let count = 0;
     let bytes = 0;
-    while (count < this.#waiting.length && bytes + (this.#waiting[count] as Buffer).length <= pieceBytes) {
+    while (count < this.#waiting.length && bytes + (this.#waiting[count] as Buffer).length <= maxPieceBytes) {
       bytes += (this.#waiting[count] as Buffer).length;
       count += 1;
     }

@@ -24,7 +24,7 @@ import { chooseServer } from './cloud-state.ts';
 import type { Credentials } from './credentials.ts';
 import type { ExchangeFailure, Outgoing } from './exchange.ts';
 import { GatewayFilter } from './gateway-filter.ts';
-import type { UplinkMetrics } from './metrics.ts';
+import { countRequest, type RequestOutcome, type UplinkMetrics } from './metrics.ts';
 import { holdsBody, planRetry, transportOf } from './request-plan.ts';
 import type { UplinkSettings } from './settings.ts';
 
@@ -259,8 +259,8 @@ export class HubUplink implements Uplink {
     for (const listener of this.#listeners) listener(this.#cloud);
   }
 
-  #count(lane: Lane, outcome: 'answered' | 'broken' | 'unreachable' | 'client_gone' | 'failed'): void {
-    this.#parts.metrics.requests.inc({ lane, outcome });
+  #count(lane: Lane, outcome: RequestOutcome): void {
+    countRequest(this.#parts.metrics, lane, outcome);
   }
 }
 

@@ -1,19 +1,28 @@
 // The uplink's metrics, all of them, zeroed at start.
 import type { Metrics } from '../../runtime/metrics.ts';
+import type { Lane } from '../types.ts';
 import { lossReasons } from './cloud-state.ts';
 
 export const requestOutcomes = ['answered', 'broken', 'unreachable', 'client_gone', 'failed'] as const;
 export type RequestOutcome = (typeof requestOutcomes)[number];
+
+const lanes = ['node', 'bearer'] as const;
+
+export function countRequest(metrics: UplinkMetrics, lane: Lane, outcome: RequestOutcome): void {
+  const tally = metrics.requests[lanes.indexOf(lane) * requestOutcomes.length + requestOutcomes.indexOf(outcome)];
+  if (tally !== undefined) tally.count += 1;
+}
 
 export type UplinkMetrics = ReturnType<typeof uplinkMetrics>;
 
 export function uplinkMetrics(metrics: Metrics) {
   const made = {
     reachable: metrics.gauge('holdfast_yurthub_cloud_reachable', '1 while any API server can be reached'),
-    requests: metrics.counter(
+    requests: metrics.tallies(
       'holdfast_yurthub_upstream_requests_total',
       'Requests towards API servers. broken: lost after the head; unreachable: no answer to be had',
       ['lane', 'outcome'],
+      lanes.flatMap((lane) => requestOutcomes.map((outcome) => ({ lane, outcome }))),
     ),
     connects: metrics.counter('holdfast_yurthub_upstream_connects_total', 'Connection attempts to API servers', [
       'kind',
@@ -37,7 +46,6 @@ export function uplinkMetrics(metrics: Metrics) {
   made.reachable.set(1);
   made.roundTrip.set(0);
   made.certificateExpiry.set(0);
-  for (const lane of ['node', 'bearer']) for (const outcome of requestOutcomes) made.requests.inc({ lane, outcome }, 0);
   for (const kind of ['unary', 'session', 'raw', 'probe'])
     for (const outcome of ['connected', 'failed']) made.connects.inc({ kind, outcome }, 0);
   for (const outcome of ['answered', 'overdue', 'failed']) made.pings.inc({ outcome }, 0);
