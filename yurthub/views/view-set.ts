@@ -212,7 +212,9 @@ export class ViewSet implements ViewReader {
 
   /** To be called after the store was repaired. Views that lost objects answer no more; they are filled again when used. */
   async verify(): Promise<void> {
-    for (const [id, entry] of [...this.#entries]) {
+    // Views that clients ask for meanwhile are of the repaired store, and need no look.
+    const before = [...this.#entries];
+    for (const [id, entry] of before) {
       await entry.restored;
       const { key } = entry.view;
       const whole = await entry.view.verify().catch((error: unknown) => {
