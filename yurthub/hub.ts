@@ -170,14 +170,18 @@ export class Hub {
     );
     const singles = new SingleObjects(store, cipher, singleSettings);
     const load = async (): Promise<void> => {
-      await Promise.all([views.load(), writes.load(), singles.load()]);
+      throwFirst(await Promise.allSettled([views.load(), writes.load(), singles.load()]));
     };
+    await credentials.load();
+    // The second time after damage that the first one found: reads wait while it is repaired.
     let loaded = true;
-    await Promise.all([load(), credentials.load()]).catch((error: unknown) => {
-      if (!(error instanceof StoreReadError)) throw error;
-      loaded = false;
-      log.error('the store cannot be read; requests pass through until it can be', { error: error.message });
-    });
+    await load()
+      .catch(load)
+      .catch((error: unknown) => {
+        if (!(error instanceof StoreReadError)) throw error;
+        loaded = false;
+        log.error('the store cannot be read; requests pass through until it can be', { error: error.message });
+      });
 
     const router = new Router({ uplink, views, singles, writes, log: log.child('router'), clock, metrics: ofViews });
     const front = new Front(
@@ -221,7 +225,9 @@ export class Hub {
 
     const serving = new AbortController();
     store.onStateChange(({ degraded, recovery }) => {
-      if (degraded || (loaded && recovery === 'none')) return;
+      if (degraded) return;
+      views.keepAgain();
+      if (loaded && recovery === 'none') return;
       const task = loaded ? views.verify() : load().then(() => writes.beginReturn(serving.signal));
       loaded = true;
       task.catch((error: unknown) => log.error('the store could not be read again', { error: String(error) }));

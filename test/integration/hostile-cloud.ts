@@ -9,6 +9,8 @@ export const configMaps = '/api/v1/namespaces/default/configmaps';
 
 export class HostileCloud {
   readonly farEnd: FarEnd;
+  /** Path of the one collection that there is. */
+  collection = configMaps;
   version = 100;
   readonly objects = new Map<string, object>();
   /** Times of requests in milliseconds, by kind. */
@@ -64,7 +66,7 @@ export class HostileCloud {
     const url = new URL(request.url, 'https://cloud');
     if (url.pathname === '/version') {
       sendJson(response, 200, { major: '1', minor: '34' });
-    } else if (url.pathname !== configMaps || request.method !== 'GET') {
+    } else if (url.pathname !== this.collection || request.method !== 'GET') {
       this.onOther(response, request);
     } else if (url.searchParams.get('watch') === 'true') {
       this.watches.push(performance.now());

@@ -149,6 +149,8 @@ export class Reflector {
   }
 
   async #listThrough(client: FirstListClient | undefined, signal: AbortSignal): Promise<void> {
+    // Before the client gets anything: a store that cannot be used now is no reason to break its answer off.
+    await this.#view.prepareList();
     let stream = await this.#open(this.#listQuery(), signal, client);
     if (stream.statusCode === 410 || stream.statusCode === 504) {
       // The exact version is compacted, or newer than anything the cloud has (restored from a backup): take what is there.
@@ -157,7 +159,7 @@ export class Reflector {
     }
     const wire = await this.#accepted(stream);
     const scanner = wire.listScanner({ maxItemBytes: this.#settings.maxObjectBytes });
-    const load = await this.#view.beginList(wire);
+    const load = this.#view.beginList(wire);
     for await (const chunk of stream.body) await load.add(scanner.push(chunk));
     const head = scanner.end();
     client?.end();

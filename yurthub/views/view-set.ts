@@ -210,6 +210,11 @@ export class ViewSet implements ViewReader {
         await view.localChange(concerns);
   }
 
+  /** To be called when the store can be written again: views that it would not keep are kept from the next request on. */
+  keepAgain(): void {
+    this.#unkeptUntil.clear();
+  }
+
   /** To be called after the store was repaired. Views that lost objects answer no more; they are filled again when used. */
   async verify(): Promise<void> {
     // Views that clients ask for meanwhile are of the repaired store, and need no look.

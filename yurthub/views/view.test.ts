@@ -70,7 +70,7 @@ function newView(overrides: Partial<typeof settings> = {}): View {
 }
 
 async function list(view: View, resourceVersion: string, ...items: object[]): Promise<void> {
-  const load = await view.beginList(wire);
+  const load = view.beginList(wire);
   const body = { kind: 'ConfigMapList', apiVersion: 'v1', metadata: { resourceVersion }, items };
   const scanner = wire.listScanner({ maxItemBytes: 1 << 20 });
   await load.add(scanner.push(Buffer.from(JSON.stringify(body))));

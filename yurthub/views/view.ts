@@ -139,10 +139,23 @@ export class View {
   // -------------------------------------------------------------------------------------------------------------
   // From the cloud
 
+  /**
+   * Before a first list: removes the records of one that broke off, or of an earlier view, which among new ones would make
+   * the checksum wrong. Rejects with StoreReadError and StoreWriteError.
+   */
+  async prepareList(): Promise<void> {
+    if (this.synced) return;
+    const { store } = this.#parts;
+    for await (const _key of store.keys(objectPrefix(this.key))) {
+      await store.write([{ type: 'del', key: viewRecordKey(this.key) }], 'written');
+      await store.deletePrefix(objectPrefix(this.key));
+      return;
+    }
+  }
+
   /** Takes a list as it arrives. The view keeps its old state until `finish`; `finish` never runs for a broken list. */
-  async beginList(wire: Wire): Promise<ListLoad> {
+  beginList(wire: Wire): ListLoad {
     if (this.synced) return new RelistLoad(wire, this.#members);
-    await this.#removeLeftovers();
     return new FirstListLoad(wire, (items) => this.#writeAhead(items), this.#settings);
   }
 
@@ -571,16 +584,6 @@ export class View {
     } catch (error) {
       if (durability !== 'synced' || !(error instanceof StoreWriteError)) throw error;
       await store.write(ops, 'written');
-    }
-  }
-
-  /** Records of a list that broke off, or of an earlier view: among new ones they would make the checksum wrong. */
-  async #removeLeftovers(): Promise<void> {
-    const { store } = this.#parts;
-    for await (const _key of store.keys(objectPrefix(this.key))) {
-      await store.write([{ type: 'del', key: viewRecordKey(this.key) }], 'written');
-      await store.deletePrefix(objectPrefix(this.key));
-      return;
     }
   }
 
