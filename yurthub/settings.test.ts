@@ -154,3 +154,8 @@ test('setting names become flags as people expect', () => {
     'node-name',
   ]);
 });
+
+test('an API server that is the hub itself is refused: the kubelet has such a kubeconfig', () => {
+  const settings = { ...base(), apiServers: 'https://127.0.0.1:10261' };
+  expect(() => readNodeSettings(settings)).toThrow('apiServers: https://127.0.0.1:10261 is where this hub listens');
+});

@@ -127,6 +127,13 @@ export function readNodeSettings(
   for (const name of Object.keys(flagValues)) {
     if (!(name in nodeSettingsSchema)) problems.push(unknownName(`--${flagName(name)}`, name));
   }
+  const listen = (values['listen'] as readonly ListenAddress[] | undefined) ?? [];
+  for (const url of apiServers ?? []) {
+    const { hostname, port } = new URL(url);
+    // The kubelet's own kubeconfig names the hub: taken for the way to the cloud, the hub would ask itself.
+    if (listen.some((address) => address.host === hostname && String(address.port) === port))
+      problems.push(`apiServers: ${url} is where this hub listens; name the API server itself`);
+  }
   if (problems.length > 0) throw new SettingsError(problems);
   const { kubeconfig: _kubeconfig, ...rest } = values;
   return deepFreeze({
