@@ -146,26 +146,33 @@ test('a store that another hub has: the second one says so and ends, the first g
 describe('a store that is garbled at the start', () => {
   const stored = (): string => path.join(hub.dataDir, 'store');
 
-  test.each([
-    ['every file', (): string[] => readdirSync(stored()).filter((file) => file !== 'LOCK')],
-    ['the log', (): string[] => readdirSync(stored()).filter((file) => file.endsWith('.log'))],
-    ['the tables', (): string[] => readdirSync(stored()).filter((file) => file.endsWith('.ldb'))],
-  ])('%s: said in the log, never served with holes, filled again', async (what, files) => {
+  const recovered = /warn the store was recovered|error the store has damaged files/;
+
+  // A log that ends early is what every power cut leaves behind: LevelDB says nothing, and nothing is wrong with that.
+  test.each<[string, () => string[], RegExp]>([
+    ['every file', (): string[] => readdirSync(stored()).filter((file) => file !== 'LOCK'), recovered],
+    ['the log', (): string[] => readdirSync(stored()).filter((file) => file.endsWith('.log')), /the hub serves/],
+    ['the tables', (): string[] => readdirSync(stored()).filter((file) => file.endsWith('.ldb')), recovered],
+  ])('%s: said in the log, never served with holes, filled again', async (_what, files, says) => {
     await hub.start();
     for (let i = 0; i < 40; i += 1) cloud.put(`big-${i}`, randomBytes(50_000).toString('hex'));
     await until(async () => (await names().catch(() => [])).length === 43, 'all objects');
     await hub.stop();
+    // Opening turns the log into a table.
+    for (let again = 0; again < 3 && files().length === 0; again += 1) {
+      await hub.start();
+      await hub.stop();
+    }
+    expect(files()).not.toHaveLength(0);
     for (const file of files()) writeFileSync(path.join(stored(), file), randomBytes(3_000));
     await relay.cut('refuse');
     await hub.start();
     await untilCloud(false);
     const offline = await hub.client.request('GET', anyVersion);
     // All of it or nothing: a part of it would make a kubelet stop the rest.
-    if (offline.status === 200) expect((JSON.parse(offline.body.toString()) as List).items).toHaveLength(43);
-    else expect(offline.status).toBe(503);
-    // A log that ends early is what every power cut leaves behind: nothing is wrong with that.
-    if (what !== 'the log')
-      expect(hub.said.join('\n')).toMatch(/warn the store was recovered|error the store has damaged files/);
+    const { items } = JSON.parse(offline.body.toString()) as Partial<List>;
+    expect(['200 with 43', '503 with none']).toContain(`${offline.status} with ${items?.length ?? 'none'}`);
+    expect(hub.said.join('\n')).toMatch(says);
     await relay.heal();
     await untilCloud(true);
     await until(async () => (await names().catch(() => [])).length === 43, 'filled again');

@@ -266,3 +266,34 @@ test('a view too large for memory answers from the store, the same', async () =>
   expect(await names(small)).toEqual(['a', 'b']);
   expect((await small.stored('shop', 'a'))?.bytes.toString()).toContain('"new"');
 });
+
+describe('after a repair of the store that lost objects', () => {
+  test('what is in memory is written again', async () => {
+    const view = newView();
+    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    await store.deletePrefix('object/');
+    expect(await view.verify()).toBe(true);
+    const again = newView();
+    await again.restore(decodeViewRecord((await store.get(viewRecordKey(key))) ?? Buffer.from('{}')));
+    expect(await names(again)).toEqual(['a', 'b']);
+  });
+
+  test('a view that is on disk only is given up, and answers nothing rather than a part', async () => {
+    const view = newView({ residentBytes: 10 });
+    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    await store.deletePrefix('object/');
+    await expect(names(view)).rejects.toMatchObject({ code: 'ERR_STORE_READ' });
+    expect(await view.verify()).toBe(false);
+  });
+});
+
+test('what an earlier list left in the store is gone before a first list', async () => {
+  const view = newView();
+  await list(view, '10', configMap('old', '4'));
+  const another = newView();
+  await another.prepareList();
+  await list(another, '20', configMap('a', '15'));
+  const again = newView();
+  await again.restore(decodeViewRecord((await store.get(viewRecordKey(key))) ?? Buffer.from('{}')));
+  expect(await names(again)).toEqual(['a']);
+});
