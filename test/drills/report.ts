@@ -27,7 +27,7 @@ export class Report {
     this.#signal.throwIfAborted();
     const started = performance.now();
     try {
-      const detail = await run();
+      const detail = await this.#orStopped(async () => run());
       this.counts.passed += 1;
       this.#print(`ok   ${seconds(started)}  ${name}${typeof detail === 'string' ? `: ${detail}` : ''}`);
       return true;
@@ -45,11 +45,23 @@ export class Report {
     this.#print(title);
     const started = performance.now();
     try {
-      await run();
+      await this.#orStopped(run);
     } catch (error) {
       this.#signal.throwIfAborted();
       this.counts.failed += 1;
       this.#print(`FAIL ${seconds(started)}  this part stopped: ${messageOf(error)}`);
+    }
+  }
+
+  /** What waits for ever must not keep the drill from being stopped and cleaned up. */
+  async #orStopped<T>(run: () => Promise<T>): Promise<T> {
+    const stopped = Promise.withResolvers<never>();
+    const stop = (): void => stopped.reject(this.#signal.reason as Error);
+    this.#signal.addEventListener('abort', stop, { once: true });
+    try {
+      return await Promise.race([run(), stopped.promise]);
+    } finally {
+      this.#signal.removeEventListener('abort', stop);
     }
   }
 }
