@@ -17,6 +17,7 @@ export class Tally {
 /** One registry per process, made by main and passed down; nothing registers itself when a module is loaded. */
 export class Metrics {
   readonly #registry = new Registry();
+  readonly #refreshers: (() => void)[] = [];
   readonly #descriptions: MetricDescription[] = [];
 
   counter<L extends string = never>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> {
@@ -83,12 +84,18 @@ export class Metrics {
     return this.#descriptions;
   }
 
+  /** `refresh` is called before each exposition: for gauges that are cheaper to count than to keep. */
+  onScrape(refresh: () => void): void {
+    this.#refreshers.push(refresh);
+  }
+
   get contentType(): string {
     return this.#registry.contentType;
   }
 
   /** The exposition text of every metric. */
   async text(): Promise<string> {
+    for (const refresh of this.#refreshers) refresh();
     return await this.#registry.metrics();
   }
 }

@@ -212,6 +212,7 @@ export class Hub {
       { log, clock, certificates, addresses: () => front.addresses },
       { ...heartbeatDefaults, runDir },
     );
+    metrics.onScrape(() => void views.status());
     this.#front = front;
     this.#views = views;
     this.#uplink = uplink;

@@ -25,6 +25,7 @@ const retryMs = 500;
 export class ReturnGate {
   readonly #parts: ReturnGateParts;
   #cutOff = false;
+  #isOpen = false;
   #open = Promise.withResolvers<void>();
   #changed = Promise.withResolvers<void>();
   #returning: AbortController | undefined;
@@ -79,7 +80,9 @@ export class ReturnGate {
 
   #note(state: CloudState): void {
     if (!state.reachable) {
-      if (!this.#cutOff) this.#open = Promise.withResolvers<void>();
+      // Only an open gate is closed: whoever waits at a closed one has to be let through by the next opening.
+      if (this.#isOpen) this.#open = Promise.withResolvers<void>();
+      this.#isOpen = false;
       this.#cutOff = true;
       this.#returning?.abort();
     }
@@ -101,6 +104,7 @@ export class ReturnGate {
     if (signal.aborted) return false;
     this.#cutOff = false;
     await steps.returned();
+    this.#isOpen = true;
     this.#open.resolve();
     return true;
   }
