@@ -140,13 +140,9 @@ export class Router {
   /** Passes a request through; when the cloud is out of reach, says so or answers with what was last seen. */
   async #passThrough(request: HubRequest, response: HubResponse): Promise<void> {
     let sent = false;
-    if (
-      await this.#forwarded(request, response, (error) => {
-        sent = error.sent;
-      })
-    )
-      return;
     const mayAnswer = request.identity.kind === 'node' && !isImpersonated(request);
+    const onUnreachable = (error: CloudUnreachableError): void => void (sent = error.sent);
+    if (await this.#forwarded(request, response, mayAnswer, onUnreachable)) return;
     if (mayAnswer && (await this.#parts.singles.answer(request, response, this.#warning(request)))) return;
     if (request.method === 'GET' || request.method === 'HEAD') sendUnknown(request, response);
     else if (!sent) sendNeedsCloud(request, response);
@@ -160,21 +156,22 @@ export class Router {
   async #forwarded(
     request: HubRequest,
     response: HubResponse,
-    onUnreachable: (error: CloudUnreachableError) => void = () => undefined,
+    mayKeep = true,
+    onUnreachable?: (error: CloudUnreachableError) => void,
   ): Promise<boolean> {
     const { uplink, singles, log } = this.#parts;
-    const captureBytes = isImpersonated(request) ? 0 : singles.captureBytes(request);
+    const captureBytes = mayKeep ? singles.captureBytes(request) : 0;
     try {
       const outcome = await uplink.forward(request, response, captureBytes === 0 ? {} : { captureBytes });
       if (captureBytes > 0)
-        await singles.keep(request, outcome).catch((error: unknown) => {
+        await singles.keep(request, outcome)?.catch((error: unknown) => {
           // The client has its answer; that it is not kept matters only later, and the store says why in its own log.
           log.debug('an answer was not kept', { error: error instanceof Error ? error.message : String(error) });
         });
       return true;
     } catch (error) {
       if (!(error instanceof CloudUnreachableError)) throw error;
-      onUnreachable(error);
+      onUnreachable?.(error);
       return false;
     }
   }

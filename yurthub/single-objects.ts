@@ -52,20 +52,25 @@ export class SingleObjects {
       : 0;
   }
 
-  /** Takes note of what the API server answered. A 404 is known absence; a 403 says nothing (facts: the graph lags). */
-  async keep(request: HubRequest, outcome: ForwardOutcome): Promise<void> {
+  /**
+   * Takes note of what the API server answered; undefined when the store need not hear of it. A 404 is known absence; a
+   * 403 says nothing (facts: the graph lags).
+   */
+  keep(request: HubRequest, outcome: ForwardOutcome): Promise<void> | undefined {
     const key = keyOf(request);
     if (outcome.statusCode === 404 && request.info.isResource) {
-      if (!this.#known.delete(key)) return;
-      await this.#store.write([{ type: 'del', key }], 'written');
-      return;
+      return this.#known.delete(key) ? this.#store.write([{ type: 'del', key }], 'written') : undefined;
     }
-    if (outcome.statusCode !== 200 || outcome.captured === undefined) return;
+    if (outcome.statusCode !== 200 || outcome.captured === undefined) return undefined;
     const digest = hash('sha256', outcome.captured, 'base64url');
-    if (this.#known.get(key) === digest) return;
+    if (this.#known.get(key) === digest) return undefined;
     this.#known.set(key, digest);
-    const contentType = headerValue(outcome.headers, 'content-type') ?? 'application/json';
-    const record = Buffer.concat([Buffer.from(`${contentType}\n`), outcome.captured]);
+    return this.#put(request, key, outcome.captured, outcome.headers);
+  }
+
+  async #put(request: HubRequest, key: string, body: Buffer, headers: Headers): Promise<void> {
+    const contentType = headerValue(headers, 'content-type') ?? 'application/json';
+    const record = Buffer.concat([Buffer.from(`${contentType}\n`), body]);
     const evicted = this.#evicted.splice(0).map((old) => ({ type: 'del', key: old }) as const);
     const value = this.#protected(request, key, record);
     await this.#store.write([{ type: 'put', key, value }, ...evicted], 'written');

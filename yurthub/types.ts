@@ -26,6 +26,15 @@ export interface HubRequest {
   readBody(maxBytes: number): Promise<Buffer>;
   /** Aborts when the client has left. */
   readonly signal: AbortSignal;
+  /** The same at less cost than a signal; undefined where only the signal is known. */
+  readonly client?: Presence;
+}
+
+/** Whether someone still waits for an answer. */
+export interface Presence {
+  readonly left: boolean;
+  /** Calls back once; returns the way to stop that. */
+  onLeave(listener: () => void): () => void;
 }
 
 /** The answer to one request. Every request ends by exactly one of `end` and `abort`. */

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { RequestInfo } from '../../kube/request-info.ts';
 import { BodyTooLargeError } from '../errors.ts';
-import type { Headers, HubRequest, HubResponse, Identity } from '../types.ts';
+import type { Headers, HubRequest, HubResponse, Identity, Presence } from '../types.ts';
 import { collect, type RequestBody } from './request-body.ts';
 
 /** A request as the protocol gave it, before anything was judged. */
@@ -15,10 +15,7 @@ export interface Exchange {
   readonly headers: Headers;
   readonly body: RequestBody | null;
   readonly socket: TLSSocket;
-  /** Aborts when the client has left. Made when it is asked for. */
-  readonly signal: AbortSignal;
-  /** Whether the client has left, without making a signal. */
-  readonly left: boolean;
+  readonly client: ClientSignal;
   readonly response: ExchangeResponse;
   /** Ends a watch as the API server does when its time is over, and tells the writer that nobody listens any more. */
   endWatch(): void;
@@ -37,9 +34,10 @@ export interface ExchangeHooks {
 }
 
 /** An AbortController that costs nothing until someone looks: most requests are over before anyone does. */
-export class ClientSignal {
+export class ClientSignal implements Presence {
   #controller: AbortController | undefined;
   #aborted = false;
+  #listener: (() => void) | undefined;
 
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
@@ -49,12 +47,23 @@ export class ClientSignal {
     return this.#controller.signal;
   }
 
-  get aborted(): boolean {
+  get left(): boolean {
     return this.#aborted;
   }
 
+  onLeave(listener: () => void): () => void {
+    if (this.#listener === undefined) this.#listener = listener;
+    else this.signal.addEventListener('abort', listener, { once: true });
+    return () => {
+      if (this.#listener === listener) this.#listener = undefined;
+      else this.#controller?.signal.removeEventListener('abort', listener);
+    };
+  }
+
   abort(): void {
+    if (this.#aborted) return;
     this.#aborted = true;
+    this.#listener?.();
     this.#controller?.abort();
   }
 }
@@ -84,7 +93,11 @@ export class FrontRequest implements HubRequest {
   }
 
   get signal(): AbortSignal {
-    return this.#exchange.signal;
+    return this.#exchange.client.signal;
+  }
+
+  get client(): Presence {
+    return this.#exchange.client;
   }
 
   get body(): Readable | null {

@@ -7,46 +7,53 @@ import { RequestBody } from './request-body.ts';
 import { requestHeaders, responseHeaders } from './request-head.ts';
 import { SendQueue } from './send-queue.ts';
 
-export function h1Exchange(request: IncomingMessage, response: ServerResponse, hooks: ExchangeHooks): Exchange {
-  const method = request.method ?? '';
-  const client = new ClientSignal();
-  const hasBody =
-    method !== 'GET' &&
-    method !== 'HEAD' &&
-    (request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0);
-  const headers = requestHeaders(request.rawHeaders) as Record<string, string | string[]>;
-  if (!hasBody) delete headers['content-length'];
-  const answer = new H1Response(response, method);
-  response.on('close', () => {
-    const aborted = !response.writableFinished;
-    answer.closed();
-    if (aborted) client.abort();
-    hooks.closed(aborted);
-  });
-  // Reported by 'close' too; without a listener it would end the process.
-  response.on('error', () => undefined);
-  request.on('error', () => undefined);
-  return {
-    protocol: 'h1',
-    method,
+export class H1Exchange implements Exchange {
+  readonly protocol = 'h1';
+  readonly method: string;
+  readonly target: string | undefined;
+  readonly headers: Headers;
+  readonly body: RequestBody | null;
+  readonly socket: TLSSocket;
+  readonly response: H1Response;
+  readonly client = new ClientSignal();
+
+  constructor(request: IncomingMessage, response: ServerResponse, hooks: ExchangeHooks) {
+    const method = request.method ?? '';
+    const coding = request.headers['transfer-encoding'];
+    const hasBody =
+      method !== 'GET' &&
+      method !== 'HEAD' &&
+      (coding !== undefined || Number(request.headers['content-length'] ?? 0) > 0);
+    const headers = requestHeaders(request.rawHeaders) as Record<string, string | string[]>;
+    if (!hasBody && headers['content-length'] !== undefined) delete headers['content-length'];
+    this.method = method;
     // Node finds fault with an unknown transfer coding only after it has announced the request: such a one has no target.
-    target: /^(?:chunked)?$/i.test(request.headers['transfer-encoding'] ?? '') ? request.url : undefined,
-    headers,
-    body: hasBody ? new RequestBody(request) : null,
-    socket: request.socket as TLSSocket,
-    get signal() {
-      return client.signal;
-    },
-    get left() {
-      return client.aborted;
-    },
-    response: answer,
-    endWatch() {
-      if (answer.headSent) answer.end();
-      else answer.abort();
-      client.abort();
-    },
-  };
+    this.target = coding === undefined || /^(?:chunked)?$/i.test(coding) ? request.url : undefined;
+    this.headers = headers;
+    this.body = hasBody ? new RequestBody(request) : null;
+    this.socket = request.socket as TLSSocket;
+    const answer = new H1Response(response, method);
+    this.response = answer;
+    response.on('close', () => {
+      const aborted = !response.writableFinished;
+      answer.closed();
+      if (aborted) this.client.abort();
+      hooks.closed(aborted);
+    });
+    // Reported by 'close' too; without a listener it would end the process.
+    response.on('error', ignore);
+    request.on('error', ignore);
+  }
+
+  endWatch(): void {
+    if (this.response.headSent) this.response.end();
+    else this.response.abort();
+    this.client.abort();
+  }
+}
+
+function ignore(): void {
+  // Nobody to tell.
 }
 
 class H1Response implements ExchangeResponse {

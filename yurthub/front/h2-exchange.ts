@@ -8,60 +8,65 @@ import { RequestBody } from './request-body.ts';
 import { flatAnswerHead, requestHeaders, responseHeaders } from './request-head.ts';
 import { maxPieceBytes, SendQueue } from './send-queue.ts';
 
-export function h2Exchange(
-  stream: ServerHttp2Stream,
-  pseudo: IncomingHttpHeaders,
-  rawHeaders: readonly string[],
-  socket: TLSSocket,
-  hooks: ExchangeHooks,
-): Exchange {
-  const method = pseudo[':method'] as string;
-  const client = new ClientSignal();
-  const hasBody = method !== 'GET' && method !== 'HEAD' && !stream.endAfterHeaders;
-  const headers = requestHeaders(rawHeaders) as Record<string, string | string[]>;
-  if (!hasBody) delete headers['content-length'];
-  const body = hasBody ? new RequestBody(stream) : null;
-  const answer = new H2Response(stream, method);
-  stream.on('aborted', () => {
-    answer.closed();
-    client.abort();
-  });
-  stream.on('close', () => {
-    const aborted = !answer.complete;
-    answer.closed();
-    if (aborted) client.abort();
-    hooks.closed(aborted);
-  });
-  // Reported by 'close' too; without a listener it would end the process.
-  stream.on('error', () => undefined);
-  stream.on('finish', () => {
-    if (stream.readableEnded || stream.destroyed) return;
-    // The answer is out, so nobody reads the rest of the upload. Unread data would keep the stream from ever closing.
-    body?.detach();
-    if (!answer.expectsTrailers) stream.close(constants.NGHTTP2_NO_ERROR);
-    stream.resume();
-  });
-  if (pseudo.expect === '100-continue' && hasBody) stream.additionalHeaders({ ':status': 100 });
-  return {
-    protocol: 'h2',
-    method,
-    target: pseudo[':path'],
-    headers,
-    body,
-    socket,
-    get signal() {
-      return client.signal;
-    },
-    get left() {
-      return client.aborted;
-    },
-    response: answer,
-    endWatch() {
-      if (answer.headSent) answer.end();
-      else answer.abort();
-      client.abort();
-    },
-  };
+export class H2Exchange implements Exchange {
+  readonly protocol = 'h2';
+  readonly method: string;
+  readonly target: string | undefined;
+  readonly headers: Headers;
+  readonly body: RequestBody | null;
+  readonly socket: TLSSocket;
+  readonly response: H2Response;
+  readonly client = new ClientSignal();
+
+  constructor(
+    stream: ServerHttp2Stream,
+    pseudo: IncomingHttpHeaders,
+    rawHeaders: readonly string[],
+    socket: TLSSocket,
+    hooks: ExchangeHooks,
+  ) {
+    const method = pseudo[':method'] as string;
+    const hasBody = method !== 'GET' && method !== 'HEAD' && !stream.endAfterHeaders;
+    const headers = requestHeaders(rawHeaders) as Record<string, string | string[]>;
+    if (!hasBody && headers['content-length'] !== undefined) delete headers['content-length'];
+    this.method = method;
+    this.target = pseudo[':path'];
+    this.headers = headers;
+    this.body = hasBody ? new RequestBody(stream) : null;
+    this.socket = socket;
+    const answer = new H2Response(stream, method);
+    this.response = answer;
+    stream.on('aborted', () => {
+      answer.closed();
+      this.client.abort();
+    });
+    stream.on('close', () => {
+      const aborted = !answer.complete;
+      answer.closed();
+      if (aborted) this.client.abort();
+      hooks.closed(aborted);
+    });
+    // Reported by 'close' too; without a listener it would end the process.
+    stream.on('error', ignore);
+    stream.on('finish', () => {
+      if (stream.readableEnded || stream.destroyed) return;
+      // The answer is out, so nobody reads the rest of the upload. Unread data would keep the stream from ever closing.
+      this.body?.detach();
+      if (!answer.expectsTrailers) stream.close(constants.NGHTTP2_NO_ERROR);
+      stream.resume();
+    });
+    if (pseudo.expect === '100-continue' && hasBody) stream.additionalHeaders({ ':status': 100 });
+  }
+
+  endWatch(): void {
+    if (this.response.headSent) this.response.end();
+    else this.response.abort();
+    this.client.abort();
+  }
+}
+
+function ignore(): void {
+  // Nobody to tell.
 }
 
 class H2Response implements ExchangeResponse {

@@ -15,8 +15,8 @@ import { failure } from '../../kube/status.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { ListenAddress } from '../settings.ts';
 import type { Exchange, ExchangeHooks } from './exchange.ts';
-import { h1Exchange } from './h1-exchange.ts';
-import { h2Exchange } from './h2-exchange.ts';
+import { H1Exchange } from './h1-exchange.ts';
+import { H2Exchange } from './h2-exchange.ts';
 import type { FrontMetrics } from './metrics.ts';
 import { refuse } from './upgrade.ts';
 
@@ -127,7 +127,7 @@ export class Listener {
     server.maxConnections = this.#settings.maxConnections;
 
     server.on('request', (request: unknown, response: unknown) => {
-      this.#parts.onExchange((hooks) => h1Exchange(request as IncomingMessage, response as ServerResponse, hooks));
+      this.#parts.onExchange((hooks) => new H1Exchange(request as IncomingMessage, response as ServerResponse, hooks));
     });
     // Listening for 'request' makes node wrap every HTTP/2 stream for its compatibility API as well.
     server.removeAllListeners('stream');
@@ -140,7 +140,7 @@ export class Listener {
         const socket = stream.session === undefined ? undefined : this.#sessions.get(stream.session);
         // The session can be gone by the time the stream is announced.
         if (socket === undefined || stream.destroyed) stream.on('error', () => undefined);
-        else this.#parts.onExchange((hooks) => h2Exchange(stream, headers, rawHeaders, socket, hooks));
+        else this.#parts.onExchange((hooks) => new H2Exchange(stream, headers, rawHeaders, socket, hooks));
       },
     );
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>

@@ -22,13 +22,18 @@ const hopByHop = new Set([
   'upgrade',
 ]);
 
+/** An object without Object's properties. V8 keeps one of a class faster and smaller than one of Object.create(null). */
+class HeaderMap {}
+Object.setPrototypeOf(HeaderMap.prototype, null);
+Reflect.deleteProperty(HeaderMap.prototype, 'constructor');
+
 /**
  * The headers of a request from node's flat list of names and values, names in lower case, without pseudo headers,
  * hop-by-hop headers and what Connection names. `X-Remote-*` goes too: an identity never comes from a header.
  * Repeated headers stay apart, since Impersonate-Group may not be joined by commas.
  */
 export function requestHeaders(raw: readonly string[]): Headers {
-  const headers: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
+  const headers = new HeaderMap() as Record<string, string | string[]>;
   let connection = '';
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const name = (raw[at] as string).toLowerCase();

@@ -11,6 +11,8 @@ export interface Answer<T> extends AnswerSink {
   /** Settles with the answer; rejects with BrokenExchange when there was no head, else as the kind of answer says. */
   readonly done: Promise<T>;
   exchange: Exchange | undefined;
+  /** Lost after the head, and `done` resolved all the same. */
+  readonly broken: boolean;
   /** Settles `done` without an answer. */
   reject(error: Error): void;
 }
@@ -140,6 +142,7 @@ function joined(chunks: readonly Buffer[]): Buffer {
 export class WholeAnswer implements Answer<UpstreamReply> {
   readonly done: Promise<UpstreamReply>;
   exchange: Exchange | undefined;
+  readonly broken = false;
   readonly #maxBodyBytes: number;
   readonly #settle: PromiseWithResolvers<UpstreamReply>;
   #statusCode = 0;
@@ -201,6 +204,7 @@ export class WholeAnswer implements Answer<UpstreamReply> {
 export class StreamedAnswer implements Answer<{ statusCode: number; headers: Headers; body: Readable }> {
   readonly done: Promise<{ statusCode: number; headers: Headers; body: Readable }>;
   exchange: Exchange | undefined;
+  readonly broken = false;
   readonly #settle: PromiseWithResolvers<{ statusCode: number; headers: Headers; body: Readable }>;
   readonly #lost: (error: Error) => Error;
   #body: Readable | undefined;

@@ -12,6 +12,7 @@ import type {
   HubRequest,
   HubResponse,
   Lane,
+  Presence,
   Uplink,
   StreamTap,
   UpstreamReply,
@@ -79,40 +80,38 @@ export class HubUplink implements Uplink {
     await Promise.all(this.#servers.map((server) => server.stop()));
   }
 
-  async forward(
+  forward(
     request: HubRequest,
     response: HubResponse,
     options: { captureBytes?: number } = {},
   ): Promise<ForwardOutcome> {
-    if (request.signal.aborted) throw new ClientGoneError();
+    if (request.body === null) return this.#forward(request, undefined, response, options);
+    return this.#body(request.body, request).then((body) => this.#forward(request, body, response, options));
+  }
+
+  #forward(
+    request: HubRequest,
+    body: Outgoing['body'],
+    response: HubResponse,
+    options: { captureBytes?: number },
+  ): Promise<ForwardOutcome> {
+    const { method, target, headers, identity } = request;
+    const client = request.client ?? new SignalPresence(request.signal);
+    if (client.left) return Promise.reject(new ClientGoneError());
     const transport = transportOf(request);
-    const body = request.body === null ? undefined : await this.#body(request.body, request);
-    const lane: Lane = request.identity.kind;
-    const outgoing: Outgoing = {
-      method: request.method,
-      target: request.target,
-      headers: request.headers,
-      body,
-      lane,
-    };
+    const outgoing: Outgoing = { method, target, headers, body, lane: identity.kind };
     const maxQueuedBytes = transport === 'unary' ? this.#settings.maxQueuedBytes : this.#settings.maxStreamQueuedBytes;
-    let last: ForwardAnswer | undefined;
-    const outcome = await this.#exchange(outgoing, transport, request.signal, () => {
-      last = new ForwardAnswer(response, options.captureBytes ?? 0, maxQueuedBytes);
-      return last;
-    });
-    this.#count(lane, last?.broken === true ? 'broken' : 'answered');
-    return outcome;
+    const captureBytes = options.captureBytes ?? 0;
+    return this.#exchange(outgoing, transport, client, () => new ForwardAnswer(response, captureBytes, maxQueuedBytes));
   }
 
   async fetch(request: UpstreamRequest, options: { maxBodyBytes: number }): Promise<UpstreamReply> {
     const reply = await this.#exchange(
       outgoingOf(request, { 'accept-encoding': 'identity' }),
       'unary',
-      request.signal,
+      new SignalPresence(request.signal),
       () => new WholeAnswer(options.maxBodyBytes),
     );
-    this.#count(request.lane, 'answered');
     return reply;
   }
 
@@ -121,14 +120,13 @@ export class HubUplink implements Uplink {
     const { statusCode, headers, body } = await this.#exchange(
       outgoingOf(request, { 'accept-encoding': headerValue(request.headers, 'accept-encoding') ?? 'gzip' }),
       'stream',
-      signal,
+      new SignalPresence(signal),
       () =>
         new StreamedAnswer((cause) => {
           this.#count(lane, 'broken');
           return new CloudUnreachableError('the connection was lost', { sent: true, cause });
         }),
     );
-    this.#count(lane, 'answered');
     const onAbort = (): void => void body.destroy(signal.reason as Error);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
@@ -164,7 +162,7 @@ export class HubUplink implements Uplink {
   async #exchange<T>(
     outgoing: Outgoing,
     transport: 'unary' | 'stream',
-    signal: AbortSignal,
+    client: Presence,
     makeAnswer: () => Answer<T>,
   ): Promise<T> {
     const { lane, method, body } = outgoing;
@@ -180,12 +178,14 @@ export class HubUplink implements Uplink {
     for (let tries = 1; server !== undefined; tries += 1) {
       const answer = makeAnswer();
       const giveUp = this.#start(server, outgoing, transport, answer, fresh);
-      signal.addEventListener('abort', giveUp, { once: true });
-      if (signal.aborted) giveUp();
+      const stopListening = client.onLeave(giveUp);
+      if (client.left) giveUp();
       try {
-        return await answer.done;
+        const outcome = await answer.done;
+        this.#count(lane, answer.broken ? 'broken' : 'answered');
+        return outcome;
       } catch (error) {
-        if (signal.aborted) {
+        if (client.left) {
           this.#count(lane, 'client_gone');
           throw new ClientGoneError();
         }
@@ -202,7 +202,7 @@ export class HubUplink implements Uplink {
         fresh = again.fresh;
         server = next;
       } finally {
-        signal.removeEventListener('abort', giveUp);
+        stopListening();
       }
     }
     this.#count(lane, 'unreachable');
@@ -261,6 +261,24 @@ export class HubUplink implements Uplink {
 
   #count(lane: Lane, outcome: RequestOutcome): void {
     countRequest(this.#parts.metrics, lane, outcome);
+  }
+}
+
+/** Someone of whom there is only a signal. */
+class SignalPresence implements Presence {
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  get left(): boolean {
+    return this.#signal.aborted;
+  }
+
+  onLeave(listener: () => void): () => void {
+    this.#signal.addEventListener('abort', listener, { once: true });
+    return () => this.#signal.removeEventListener('abort', listener);
   }
 }
 
