@@ -28,7 +28,8 @@ export class HostileCloud {
   }
 
   static async start(): Promise<HostileCloud> {
-    return new HostileCloud(await FarEnd.start(() => undefined));
+    // What waits to be sent counts as memory of the session: beyond the default of 10 MB, Node refuses its next streams.
+    return new HostileCloud(await FarEnd.start(() => undefined, { maxSessionMemory: 1_000 }));
   }
 
   get openWatches(): number {
