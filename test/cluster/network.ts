@@ -85,6 +85,20 @@ export async function createRouter(clusterNumber: number, site: Site): Promise<v
   ]);
 }
 
+const kubeletPort = 10250;
+
+/** Lets the cloud reach the node's kubelet past the NAT, as a tunnel would; gives the way to end that. */
+export async function openKubelet(site: Site): Promise<() => Promise<void>> {
+  const rule = `FORWARD -i wan -p tcp --dport ${kubeletPort} -m conntrack --ctstate NEW -j ACCEPT`;
+  const route = `${site.nodeAddress}/32 via ${site.routerAddress}`;
+  await iptables(site.routerNamespace, [`-I ${rule}`]);
+  await run(['ip', 'route', 'replace', ...route.split(' ')]);
+  return async () => {
+    await run(['ip', 'route', 'del', ...route.split(' ')]);
+    await iptables(site.routerNamespace, [`-D ${rule}`]);
+  };
+}
+
 /** A fresh namespace for the node, as after a boot; the router and the fault in it stay. */
 export async function createNodeNamespace(site: Site): Promise<void> {
   const { nodeNamespace: node, routerNamespace: router } = site;

@@ -2,6 +2,7 @@
 // return; and the hub itself through kills, power failures and a hang.
 import { crashes } from './autonomy/crashes.ts';
 import { beginOutage, watchOutage } from './autonomy/cut.ts';
+import { kubectlThroughHub } from './autonomy/kubectl.ts';
 import { powerFailures } from './autonomy/power-failure.ts';
 import { rebootOffline, rebootWithExpiredCredentials, rebootWithOldClock, yardstick } from './autonomy/reboot.ts';
 import { endOutage, heal } from './autonomy/return.ts';
@@ -18,6 +19,7 @@ export const autonomy: Drill = {
     report.say('cluster, two nodes, workload …');
     const stage = await Stage.build(context);
 
+    if (wanted('k')) await report.part('(k) kubectl on the node, through the hub', () => kubectlThroughHub(stage));
     if (['a', 'b', 'c', 'd'].some(wanted)) await oneOutage(stage, wanted);
     if (wanted('e')) await report.part('(e) kill -9 of the hub under load', () => crashes(stage));
     if (wanted('f')) await report.part('(f) power failure after a deletion', () => powerFailures(stage));

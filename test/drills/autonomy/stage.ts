@@ -146,5 +146,23 @@ export class Stage {
     // Finished or not, the job's pod counts; it runs until a part of the drill lets it end.
     for (const node of [this.edge, this.plain]) await waitForPods(this.cloud, node.name, podsPerNode, 90_000);
     await waitForPods(await this.throughHub(), this.edge.name, podsPerNode, 10_000);
+    // A kubelet makes its Lease ten seconds after it has made its Node; no outage begins before that on a real node.
+    for (const { name } of [this.edge, this.plain]) await this.#leaseOf(name);
+  }
+
+  async #leaseOf(name: string): Promise<void> {
+    const lease = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${name}`;
+    await waitFor(
+      `the Lease of ${name} is there`,
+      () =>
+        this.cloud.request('GET', lease).then(
+          () => true,
+          () => false,
+        ),
+      {
+        deadlineMs: 30_000,
+        everyMs: 100,
+      },
+    );
   }
 }
