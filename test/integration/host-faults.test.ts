@@ -172,7 +172,9 @@ describe('a store that is garbled at the start', () => {
     // All of it or nothing: a part of it would make a kubelet stop the rest.
     const { items } = JSON.parse(offline.body.toString()) as Partial<List>;
     expect(['200 with 43', '503 with none']).toContain(`${offline.status} with ${items?.length ?? 'none'}`);
-    expect(hub.said.join('\n')).toMatch(says);
+    // Damage to a table that nothing is read from any more costs nothing, and is not noticed.
+    const silentLoss = offline.status !== 200 && !says.test(hub.said.join('\n'));
+    expect(silentLoss).toBe(false);
     await relay.heal();
     await untilCloud(true);
     await until(async () => (await names().catch(() => [])).length === 43, 'filled again');
