@@ -57,11 +57,6 @@ const columnsByKind: Readonly<Record<string, readonly Column[]>> = {
   ],
 };
 
-/** Kinds whose columns are known; all others are printed by name and age. */
-export function hasColumns(kind: string): boolean {
-  return Object.hasOwn(columnsByKind, kind);
-}
-
 /** A Table of `objects`; the columns are named only `withColumns`: a watch names them in its first event alone. */
 export function tableOf(
   kind: string,

@@ -91,8 +91,6 @@ export const nodeSettingsSchema = {
   },
 } as const satisfies Record<string, Setting>;
 
-export type SettingName = keyof typeof nodeSettingsSchema;
-
 /** apiServers -> api-servers, clientCAFile -> client-ca-file. */
 export function flagName(setting: string): string {
   return setting

@@ -3,12 +3,6 @@ import type { ResourceRequest } from '../../kube/request-info.ts';
 import type { Encoding } from '../../kube/wire.ts';
 import type { ViewKey } from '../types.ts';
 
-/** Which kind of object: what the parts of the hub name objects by, beside namespace and name. */
-export interface GroupResource {
-  readonly group: string;
-  readonly resource: string;
-}
-
 export function viewKeyOf(info: ResourceRequest, encoding: Encoding): ViewKey {
   return {
     group: info.group,

@@ -258,12 +258,6 @@ export class View {
     });
   }
 
-  /** The same as local clients see it. */
-  async presented(namespace: string, name: string): Promise<Buffer | undefined> {
-    const item = await this.stored(namespace, name);
-    return item === undefined ? undefined : this.#present(item);
-  }
-
   /**
    * Starts a watch at a version that the client has seen; what it missed is delivered at once. False when that is not
    * known any more (410). A version that the view has not reached yet is waited for.
