@@ -21,6 +21,7 @@ import { Ops } from './front/ops.ts';
 import { PeerProcesses } from './front/peer-process.ts';
 import { SecretCipher } from './record-cipher.ts';
 import { ReturnGate } from './return-gate.ts';
+import { RoundTripRecord } from './round-trip-record.ts';
 import { Router } from './router.ts';
 import { Seal } from './seal.ts';
 import type { NodeSettings } from './settings.ts';
@@ -131,11 +132,17 @@ export class Hub {
     );
     this.#caPem = certificates.caCertificate;
 
+    const roundTrip = new RoundTripRecord(store);
     const ofUplink = { log: log.child('uplink'), clock, metrics: uplinkMetrics(metrics) };
     const credentials = new Credentials(ofUplink, files);
     const uplink = new HubUplink(
       { ...ofUplink, credentials, random: Math.random },
-      { ...defaultUplinkSettings, apiServers: this.#settings.apiServers, tlsServerName: this.#settings.tlsServerName },
+      {
+        ...defaultUplinkSettings,
+        apiServers: this.#settings.apiServers,
+        tlsServerName: this.#settings.tlsServerName,
+        expectedRoundTripMs: await roundTrip.load(),
+      },
     );
     const gate = new ReturnGate({ uplink, log: log.child('return'), clock });
     const filter = new ImagePullPolicyFilter(() => gate.cutOff);
@@ -221,7 +228,10 @@ export class Hub {
     const steps = {
       lost: () => views.refresh(pods, changed),
       returning: (returning: AbortSignal) => writes.beginReturn(returning),
-      returned: () => views.refresh(pods, changed),
+      returned: async () => {
+        await roundTrip.keep(uplink.roundTripMs);
+        await views.refresh(pods, changed);
+      },
     };
 
     const serving = new AbortController();

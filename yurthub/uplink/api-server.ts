@@ -70,6 +70,10 @@ export class ApiServer implements MonitoredPath {
     return this.#monitor.status;
   }
 
+  get roundTripMs(): number {
+    return this.#monitor.roundTripMs;
+  }
+
   start(): void {
     this.#monitor.start();
   }

@@ -3,6 +3,7 @@ import {
   decidePath,
   lossReasonOf,
   pingDeadlineMs,
+  startDeadlineMs,
   type PathEvent,
   type PathStatus,
 } from './cloud-state.ts';
@@ -45,6 +46,12 @@ test('only silence rejects requests that are under way', () => {
 test('a satellite link gets two round trips for a ping', () => {
   expect(pingDeadlineMs(20, 2_000)).toBe(2_000);
   expect(pingDeadlineMs(2_100, 2_000)).toBe(4_200);
+});
+
+test('the first connection after a start is given four remembered round trips, without a memory as long as a ping', () => {
+  expect(startDeadlineMs(20, 800, 2_000)).toBe(800);
+  expect(startDeadlineMs(2_000, 800, 2_000)).toBe(8_000);
+  expect(startDeadlineMs(undefined, 800, 2_000)).toBe(2_000);
 });
 
 test('the present server is kept while it works, then the first that works is taken', () => {

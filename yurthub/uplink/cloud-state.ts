@@ -71,6 +71,11 @@ export function pingDeadlineMs(roundTripMs: number, floorMs: number): number {
   return Math.max(floorMs, 2 * roundTripMs);
 }
 
+/** How long the first connection after a start may take: TCP, TLS and HTTP/2 are three round trips, and one to spare. */
+export function startDeadlineMs(expectedRoundTripMs: number | undefined, floorMs: number, pingMs: number): number {
+  return expectedRoundTripMs === undefined ? pingMs : Math.max(floorMs, 4 * expectedRoundTripMs);
+}
+
 /** When the next probe starts; `random` in [0, 1). Jitter, so that a site that returns does not call in step. */
 export function probeDelayMs(random: number, minMs: number, maxMs: number): number {
   return minMs + random * (maxMs - minMs);

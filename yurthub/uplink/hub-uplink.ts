@@ -62,6 +62,11 @@ export class HubUplink implements Uplink {
     return this.#cloud;
   }
 
+  /** Of the API server in use, milliseconds, as last measured; 0 before the first measure. */
+  get roundTripMs(): number {
+    return this.#servers[this.#present]?.roundTripMs ?? 0;
+  }
+
   onCloudChange(listener: (state: CloudState) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);

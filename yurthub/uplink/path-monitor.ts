@@ -7,6 +7,7 @@ import {
   lossReasonOf,
   pingDeadlineMs,
   probeDelayMs,
+  startDeadlineMs,
   type PathAction,
   type PathEvent,
   type PathStatus,
@@ -66,7 +67,8 @@ export class PathMonitor {
 
   /** Checks the path at once and then whenever it has been idle, until `stop`. */
   start(): void {
-    this.check();
+    const { expectedRoundTripMs, startTimeoutMs, pingTimeoutMs } = this.#settings;
+    this.check(startDeadlineMs(expectedRoundTripMs, startTimeoutMs, pingTimeoutMs));
     this.#armIdle();
   }
 
@@ -77,6 +79,11 @@ export class PathMonitor {
     this.#idleTimer?.cancel();
     this.#probing?.abort(new Error('the uplink stops'));
     while (this.#tasks.size > 0) await Promise.all(this.#tasks);
+  }
+
+  /** The last measure, milliseconds; 0 before the first. */
+  get roundTripMs(): number {
+    return this.#roundTripMs;
   }
 
   measured(roundTripMs: number): void {
@@ -114,10 +121,10 @@ export class PathMonitor {
   }
 
   /** Asks the path for a sign of life, unless that is being done. */
-  check(): void {
+  check(deadlineMs = this.#pingMs): void {
     if (this.#checking || this.#stopped) return;
     this.#checking = true;
-    this.#task(this.#check().finally(() => void (this.#checking = false)));
+    this.#task(this.#check(deadlineMs).finally(() => void (this.#checking = false)));
   }
 
   #act(action: PathAction): void {
@@ -160,7 +167,7 @@ export class PathMonitor {
     });
   }
 
-  async #check(): Promise<void> {
+  async #check(deadlineMs: number): Promise<void> {
     const { clock, metrics } = this.#parts;
     const unanswered = new Set(this.#path.openSessions());
     let answered = false;
@@ -178,13 +185,13 @@ export class PathMonitor {
       } else if (alive.length > 0) {
         // Bytes arrive: the ping only waits behind a large answer.
         arrived = now;
-        timer = clock.after(this.#pingMs, overdue);
+        timer = clock.after(deadlineMs, overdue);
       } else {
         metrics.pings.inc({ outcome: 'overdue' });
         this.happened({ kind: 'silent' });
       }
     };
-    let timer = clock.after(this.#pingMs, overdue);
+    let timer = clock.after(deadlineMs, overdue);
     const ping = async (session: StreamSession): Promise<void> => {
       const roundTripMs = await session.ping(clock);
       unanswered.delete(session);

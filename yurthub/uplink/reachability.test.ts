@@ -104,6 +104,22 @@ test('black hole from the start: not reachable, and live when the link comes', a
   expect(await ask(hub)).toBe('live');
 });
 
+test('black hole from the start, with a round trip from before: known long before a ping would be overdue', async () => {
+  const relay = await relayTo((await farEnd(answer)).port);
+  await relay.cut('blackhole');
+  const hub = await hubOf([`https://127.0.0.1:${relay.port}`], {
+    pingTimeoutMs: 60_000,
+    unansweredMs: 60_000,
+    startTimeoutMs: 20,
+    expectedRoundTripMs: 1,
+  });
+  await hub.cloud(false);
+  await relay.heal();
+  await hub.cloud(true);
+  expect(await ask(hub)).toBe('live');
+  expect(hub.uplink.roundTripMs).toBeGreaterThan(0);
+});
+
 test('an idle connection that dies in a black hole is found by the idle ping', async () => {
   const relay = await relayTo((await farEnd(answer)).port);
   const hub = await hubOf([`https://127.0.0.1:${relay.port}`], { idlePingMs: 50 });

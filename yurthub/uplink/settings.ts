@@ -25,6 +25,13 @@ export interface UplinkSettings {
   readonly unansweredMs: number;
   /** A ping without an answer for this long, or for two round trips if that is longer, makes the path suspect. */
   readonly pingTimeoutMs: number;
+  /**
+   * At the start a node waits for this verdict with everything: a first connection that takes longer than `startTimeoutMs`, or
+   * than four of the round trips that were measured before the restart, makes the path suspect. Without such a measure
+   * (undefined) the first connection has as long as a ping.
+   */
+  readonly startTimeoutMs: number;
+  readonly expectedRoundTripMs: number | undefined;
   readonly idlePingMs: number;
   /** While a path is not reachable an attempt starts after a random time between these two. */
   readonly probeMinMs: number;
@@ -43,6 +50,8 @@ export const defaultUplinkSettings: Omit<UplinkSettings, 'apiServers'> = {
   dialTimeoutMs: 15_000,
   unansweredMs: 800,
   pingTimeoutMs: 2_000,
+  startTimeoutMs: 800,
+  expectedRoundTripMs: undefined,
   idlePingMs: 30_000,
   probeMinMs: 500,
   probeMaxMs: 1_200,
