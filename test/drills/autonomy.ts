@@ -1,7 +1,7 @@
 // The drill that carries the project: an unmodified kubelet behind the hub lives through an outage, a reboot in it, and the
 // return; and the hub itself through kills, power failures and a hang.
 import { crashes } from './autonomy/crashes.ts';
-import { beginOutage, watchOutage } from './autonomy/cut.ts';
+import { beginOutage, jobsHaveEnded, watchOutage } from './autonomy/cut.ts';
 import { kubectlThroughHub } from './autonomy/kubectl.ts';
 import { powerFailures } from './autonomy/power-failure.ts';
 import { rebootOffline, rebootWithExpiredCredentials, rebootWithOldClock, yardstick } from './autonomy/reboot.ts';
@@ -38,6 +38,8 @@ async function oneOutage(stage: Stage, wanted: (letter: string) => boolean): Pro
   };
   if (wanted('a')) {
     await report.part('(a) the cloud is cut by a black hole', () => watchOutage(stage, outage, measurePlain));
+  } else {
+    await jobsHaveEnded(stage);
   }
   if (wanted('b')) {
     await report.part('(b) reboot with the cloud gone', async () => {

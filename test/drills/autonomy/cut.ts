@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorLoops } from '../kubelet-log.ts';
 import { waitFor } from '../../cluster/commands.ts';
-import { containersOf, isFinished } from '../pods.ts';
+import { containersOf, isFinished, podsOn } from '../pods.ts';
 import type { Pod } from '../pods.ts';
 import { expectThat } from '../report.ts';
 import { namespace } from '../workload.ts';
@@ -36,6 +36,14 @@ export async function beginOutage(stage: Stage): Promise<Outage> {
   // On both nodes, so that both have the same pods to bring back after a reboot.
   for (const node of [stage.edge, stage.plain]) stage.writeData(node, 'finish');
   return outage;
+}
+
+/** For drills without part (a): a job pod that a power cut catches running would count as one that is not back. */
+export async function jobsHaveEnded(stage: Stage): Promise<void> {
+  const ended = async (pods: Promise<Pod[]>): Promise<boolean> => (await pods).some(isFinished);
+  const options = { deadlineMs: 30_000, everyMs: 100 };
+  await waitFor('the job of edge has ended', () => ended(stage.edgePods()), options);
+  await waitFor('the job of plain has ended', () => ended(podsOn(stage.cloud, stage.plain.name)), options);
 }
 
 /** Watches for a minute, or for ten in the full form. Near the end `plain` is free for `measurePlain`. */
