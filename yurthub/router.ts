@@ -107,7 +107,8 @@ export class Router {
     if (anyVersion && (await this.#getFromView(request, response, info, 'live'))) return;
     if (await this.#forwarded(request, response)) return;
     if (await this.#getFromView(request, response, info, 'stored')) return;
-    if (await this.#parts.singles.answer(request, response, this.#warning(request))) return;
+    const { views, singles } = this.#parts;
+    if (!views.follows(info) && (await singles.answer(request, response, this.#warning(request)))) return;
     sendUnknown(request, response);
   }
 
@@ -159,8 +160,9 @@ export class Router {
     mayKeep = true,
     onUnreachable?: (error: CloudUnreachableError) => void,
   ): Promise<boolean> {
-    const { uplink, singles, log } = this.#parts;
-    const captureBytes = mayKeep ? singles.captureBytes(request) : 0;
+    const { uplink, views, singles, log } = this.#parts;
+    const followed = request.info.isResource && views.follows(request.info);
+    const captureBytes = mayKeep && !followed ? singles.captureBytes(request) : 0;
     try {
       const outcome = await uplink.forward(request, response, captureBytes === 0 ? {} : { captureBytes });
       if (captureBytes > 0)

@@ -24,6 +24,8 @@ export class SingleObjects {
   /** Key of each kept answer to the hash of its body: an unchanged answer is not written again. */
   readonly #known: LRUCache<string, string>;
   readonly #evicted: string[] = [];
+  /** Clients use a handful of Accept headers; the bound is for the one that does not. */
+  readonly #forms = new LRUCache<string, string>({ max: 100 });
 
   constructor(store: Store, cipher: RecordCipher, settings: SingleObjectsSettings) {
     this.#store = store;
@@ -57,7 +59,7 @@ export class SingleObjects {
    * 403 says nothing (facts: the graph lags).
    */
   keep(request: HubRequest, outcome: ForwardOutcome): Promise<void> | undefined {
-    const key = keyOf(request);
+    const key = this.#keyOf(request);
     if (outcome.statusCode === 404 && request.info.isResource) {
       return this.#known.delete(key) ? this.#store.write([{ type: 'del', key }], 'written') : undefined;
     }
@@ -78,7 +80,7 @@ export class SingleObjects {
 
   /** Answers with what was last seen; false when nothing was. */
   async answer(request: HubRequest, response: HubResponse, extraHeaders: Headers): Promise<boolean> {
-    const key = keyOf(request);
+    const key = this.#keyOf(request);
     if (!this.#known.has(key)) return false;
     const value = await this.#store.get(key);
     if (value === undefined) return false;
@@ -93,6 +95,22 @@ export class SingleObjects {
     });
     response.end(body);
     return true;
+  }
+
+  /** One answer per path and form. The query matters to discovery only (openapi hashes); `resourceVersion=0` does not. */
+  #keyOf(request: HubRequest): string {
+    const query = request.target.indexOf('?');
+    const path = query < 0 ? request.target : request.target.slice(0, query);
+    return `${prefix}${path}#${this.#formOf(headerValue(request.headers, 'accept') ?? '')}`;
+  }
+
+  #formOf(accept: string): string {
+    let form = this.#forms.get(accept);
+    if (form === undefined) {
+      form = hash('sha256', accept, 'base64url').slice(0, 12);
+      this.#forms.set(accept, form);
+    }
+    return form;
   }
 
   #protected(request: HubRequest, key: string, record: Buffer): Buffer {
@@ -110,23 +128,4 @@ function resourceOf(info: ResourceRequest): { group: string; resource: string } 
 
 function isDiscovery(path: string): boolean {
   return path === '/version' || /^\/(api|apis|openapi)(\/|$)/.test(path);
-}
-
-/** One answer per path and form. The query matters to discovery only (openapi hashes); `resourceVersion=0` does not. */
-function keyOf(request: HubRequest): string {
-  const query = request.target.indexOf('?');
-  const path = query < 0 ? request.target : request.target.slice(0, query);
-  return `${prefix}${path}#${formOf(headerValue(request.headers, 'accept') ?? '')}`;
-}
-
-/** Clients use a handful of Accept headers; the bound is for the one that does not. */
-const forms = new LRUCache<string, string>({ max: 100 });
-
-function formOf(accept: string): string {
-  let form = forms.get(accept);
-  if (form === undefined) {
-    form = hash('sha256', accept, 'base64url').slice(0, 12);
-    forms.set(accept, form);
-  }
-  return form;
 }

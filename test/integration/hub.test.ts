@@ -167,6 +167,34 @@ describeWithApiserver('the hub in front of a real API server', () => {
     await remove('known');
   });
 
+  test('what was read by name is not answered once a view has seen it deleted', async () => {
+    await create('read');
+    await create('other');
+    await client.get(`${configMaps}/read`);
+    const list = await client.get<List>(`${configMaps}?resourceVersion=0`);
+    const watch = await client.watch(`${configMaps}?watch=true&resourceVersion=${list.metadata.resourceVersion}`);
+    await remove('read');
+    await watch.until((event) => event.type === 'DELETED');
+    await relay.cut('refuse');
+    await untilCloud(false);
+    expect((await client.request('GET', `${configMaps}/read`)).status).toBe(503);
+    expect((await client.request('GET', `${configMaps}/other`)).status).toBe(200);
+    await relay.heal();
+    await untilCloud(true);
+    await remove('other');
+  });
+
+  test('what was read by name is answered while no view follows its collection', async () => {
+    await create('read');
+    await client.get(`${configMaps}/read`);
+    await relay.cut('refuse');
+    await untilCloud(false);
+    expect((await client.request('GET', `${configMaps}/read`)).status).toBe(200);
+    await relay.heal();
+    await untilCloud(true);
+    await remove('read');
+  });
+
   test('two clients of one collection cost one upstream watch', async () => {
     const list = await client.get<List>(`${configMaps}?resourceVersion=0`);
     const target = `${configMaps}?watch=true&resourceVersion=${list.metadata.resourceVersion}`;

@@ -196,6 +196,16 @@ export class ViewSet implements ViewReader {
     return { wire: view.wire, typeMeta: view.typeMeta, item: { ...item, bytes }, live };
   }
 
+  /**
+   * True when a kept view follows the collection that an object of this name belongs to. What was read by name is then
+   * older than what the view knows: the object may have been deleted since.
+   */
+  follows(request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>): boolean {
+    for (const { view } of this.#entries.values()) if (view.synced && mayHold(view.key, request)) return true;
+    for (const record of this.#stored.values()) if (mayHold(record.key, request)) return true;
+    return false;
+  }
+
   async localChange(
     request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
   ): Promise<void> {
@@ -378,6 +388,15 @@ export class ViewSet implements ViewReader {
 
 function isForNow({ statusCode }: UpstreamReply): boolean {
   return statusCode === 429 || statusCode >= 500;
+}
+
+/** False for a view of one object of another name: it knows nothing of this one. */
+function mayHold(
+  key: ViewKey,
+  request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
+): boolean {
+  if (!isOf(key, request) || (key.namespace !== '' && key.namespace !== request.namespace)) return false;
+  return !key.fieldSelector.startsWith('metadata.name=') || key.fieldSelector === `metadata.name=${request.name}`;
 }
 
 function isOf(key: ViewKey, request: Pick<ResourceRequest, 'group' | 'version' | 'resource'>): boolean {
