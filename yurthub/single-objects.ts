@@ -5,7 +5,7 @@ import { LRUCache } from 'lru-cache';
 import type { ResourceRequest } from '../kube/request-info.ts';
 import { headerValue } from '../runtime/headers.ts';
 import type { ForwardOutcome, Headers, HubRequest, HubResponse, Store } from './types.ts';
-import type { RecordCipher } from './views/view.ts';
+import type { RecordCipher } from './views/view-storage.ts';
 
 const prefix = 'single/';
 

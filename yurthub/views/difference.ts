@@ -15,7 +15,7 @@ export type Change =
  * are told, the deletion first and at the version of its successor.
  */
 export function differenceEvents(
-  members: ReadonlyMap<string, Pick<ItemMeta, 'uid'>>,
+  members: { get(key: string): Pick<ItemMeta, 'uid'> | undefined },
   changed: readonly Item[],
   removed: readonly string[],
   listResourceVersion: string,

@@ -1,5 +1,5 @@
 // A client that starts ahead of the view, because the API server itself answered its list.
-import type { Watcher } from './view.ts';
+import type { Watcher } from './audience.ts';
 
 /** Passes on nothing until the view has reached what the client has seen. */
 export class LateWatcher implements Watcher {

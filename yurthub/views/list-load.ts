@@ -2,16 +2,8 @@
 // objects without a view, which the next start removes). A later one is compared with what is there, and only the
 // difference is written, in one batch.
 import type { Item, Wire } from '../../kube/wire.ts';
+import { Members } from './members.ts';
 import { memberKey } from './view-key.ts';
-
-/** What a view keeps in memory of one object. */
-export interface Member {
-  readonly uid: string;
-  readonly resourceVersion: string;
-  readonly length: number;
-  /** Undefined when the view is too large to be held in memory. */
-  readonly bytes: Buffer | undefined;
-}
 
 export interface ListLoad {
   readonly wire: Wire;
@@ -23,10 +15,8 @@ const batchBytes = 512 << 10;
 
 export class FirstListLoad implements ListLoad {
   readonly wire: Wire;
-  readonly members = new Map<string, Member>();
-  bytes = 0;
+  readonly members: Members;
   readonly #write: (items: readonly Item[]) => Promise<void>;
-  readonly #residentBytes: number;
   #waiting: Item[] = [];
   #waitingBytes = 0;
   #writing: Promise<void> = Promise.resolve();
@@ -34,20 +24,15 @@ export class FirstListLoad implements ListLoad {
   constructor(wire: Wire, write: (items: readonly Item[]) => Promise<void>, settings: { residentBytes: number }) {
     this.wire = wire;
     this.#write = write;
-    this.#residentBytes = settings.residentBytes;
+    this.members = new Members(settings.residentBytes);
   }
 
   async add(items: readonly Item[]): Promise<void> {
     for (const item of items) {
       const { uid, resourceVersion, bytes } = item;
-      this.bytes += bytes.length;
-      const kept = this.bytes <= this.#residentBytes ? Buffer.from(bytes) : undefined;
-      this.members.set(memberKey(item.namespace, item.name), {
-        uid,
-        resourceVersion,
-        length: bytes.length,
-        bytes: kept,
-      });
+      // What stays in memory must not pin the items that came with it.
+      const kept = this.members.resident ? Buffer.from(bytes) : bytes;
+      this.members.set(memberKey(item.namespace, item.name), uid, resourceVersion, kept);
       this.#waiting.push(item);
       this.#waitingBytes += bytes.length;
     }
@@ -78,9 +63,9 @@ export class RelistLoad implements ListLoad {
   readonly seen = new Set<string>();
   /** Items that the view does not have in this version. */
   readonly changed: Item[] = [];
-  readonly #members: ReadonlyMap<string, Member>;
+  readonly #members: Members;
 
-  constructor(wire: Wire, members: ReadonlyMap<string, Member>) {
+  constructor(wire: Wire, members: Members) {
     this.wire = wire;
     this.#members = members;
   }

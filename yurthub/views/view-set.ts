@@ -12,7 +12,8 @@ import type { ViewMetrics } from './metrics.ts';
 import type { Presenter } from './presenter.ts';
 import { decodeViewRecord, objectPrefix, viewRecordKey, viewRecordPrefix, type ViewRecord } from './records.ts';
 import { isDenial, Reflector } from './reflector.ts';
-import { View, type Concerns, type RecordCipher, type ViewSettings } from './view.ts';
+import { View, type Concerns, type ViewSettings } from './view.ts';
+import type { RecordCipher } from './view-storage.ts';
 import { memberKey, viewId } from './view-key.ts';
 
 export interface ViewSetParts {

@@ -9,7 +9,8 @@ import { openStore, type OpenedStore } from '../store/level-store.ts';
 import type { ViewKey } from '../types.ts';
 import { Presenter } from './presenter.ts';
 import { decodeViewRecord, viewRecordKey } from './records.ts';
-import { View, type Watcher } from './view.ts';
+import type { Watcher } from './audience.ts';
+import { View } from './view.ts';
 
 const key: ViewKey = {
   group: '',

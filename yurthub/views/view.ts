@@ -1,40 +1,27 @@
-// One collection as the API server would list it: its objects, its version, its recent events, and those who watch it.
-// All changes go through one queue, so that store, members, log and watchers move together; a change is told to
-// watchers after it is written, so that no restart of the hub goes back behind what a client has seen.
+// One collection as the API server would list it: its objects and its version, and those who watch it. All changes go
+// through one queue, so that store, members and audience move together; a change is told after it is written, so that
+// no restart of the hub goes back behind what a client has seen.
 import { compareResourceVersions } from '../../kube/resource-version.ts';
 import type { Item, ListHead, TypeMeta, WatchFrame, Wire } from '../../kube/wire.ts';
 import { wireFor } from '../../kube/wires.ts';
-import { StoreReadError, StoreWriteError } from '../errors.ts';
-import type { Durability, Store, StoreOp, ViewKey } from '../types.ts';
+import type { Store, StoreOp, ViewKey } from '../types.ts';
+import { Audience, type Watcher } from './audience.ts';
 import { differenceEvents } from './difference.ts';
-import { EventLog } from './event-log.ts';
 import { LateWatcher } from './late-watcher.ts';
-import { FirstListLoad, RelistLoad, type ListLoad, type Member } from './list-load.ts';
+import { FirstListLoad, RelistLoad, type ListLoad } from './list-load.ts';
+import { Members } from './members.ts';
 import type { Presenter } from './presenter.ts';
-import { encodeViewRecord, memberChecksum, objectPrefix, viewRecordKey, type ViewRecord } from './records.ts';
+import type { ViewRecord } from './records.ts';
 import { memberKey } from './view-key.ts';
-
-/** One local client that watches. None of these may throw. */
-export interface Watcher {
-  readonly allowBookmarks: boolean;
-  deliver(frame: Buffer): void;
-  /** The watch cannot go on (the view was dropped): the client has to list again. */
-  end(): void;
-}
+import { ViewStorage, type RecordCipher } from './view-storage.ts';
 
 /** Which members of a view a local change is about. */
 export type Concerns = (key: string, bytes: Buffer, wire: Wire, typeMeta: TypeMeta) => boolean;
 
 export interface ViewParts {
   readonly store: Store;
-  /** Hides bytes at rest: seals the records of Secrets, leaves all others as they are. */
   readonly cipher: RecordCipher;
   readonly presenter: Presenter;
-}
-
-export interface RecordCipher {
-  protect(of: { group: string; resource: string }, recordKey: string, record: Buffer): Buffer;
-  reveal(of: { group: string; resource: string }, recordKey: string, record: Buffer): Buffer;
 }
 
 export interface ViewSettings {
@@ -52,20 +39,17 @@ export interface Snapshot {
 
 export class View {
   readonly key: ViewKey;
-  readonly #parts: ViewParts;
+  readonly #presenter: Presenter;
   readonly #settings: ViewSettings;
-  readonly #durability: Durability;
+  readonly #storage: ViewStorage;
+  readonly #audience: Audience;
 
   #wire: Wire;
   #typeMeta: TypeMeta = { apiVersion: '', kind: '' };
   #listKind = '';
   #resourceVersion = '';
   #localChangeAt: string | undefined;
-  #members = new Map<string, Member>();
-  #bytes = 0;
-  #checksum = 0;
-  #log: EventLog;
-  readonly #watchers = new Set<Watcher>();
+  #members: Members;
   #tail: Promise<unknown> = Promise.resolve();
   #queue: WatchFrame[] = [];
   #queuedBytes = 0;
@@ -74,12 +58,12 @@ export class View {
 
   constructor(key: ViewKey, parts: ViewParts, settings: ViewSettings) {
     this.key = key;
-    this.#parts = parts;
+    this.#presenter = parts.presenter;
     this.#settings = settings;
+    this.#storage = new ViewStorage(key, parts.store, parts.cipher);
+    this.#audience = new Audience(settings);
+    this.#members = new Members(settings.residentBytes);
     this.#wire = wireFor(key.encoding);
-    this.#log = new EventLog('', { maxCount: settings.logMaxCount, maxBytes: settings.logMaxBytes });
-    // A pod that was deleted must not come back after a power cut: the kubelet would start it again.
-    this.#durability = key.group === '' && key.resource === 'pods' ? 'synced' : 'written';
   }
 
   get wire(): Wire {
@@ -102,10 +86,10 @@ export class View {
     return this.#members.size;
   }
   get bytes(): number {
-    return this.#bytes;
+    return this.#members.bytes;
   }
   get watcherCount(): number {
-    return this.#watchers.size;
+    return this.#audience.size;
   }
   /** Bytes of events that have come and are not written yet. */
   get queuedBytes(): number {
@@ -121,19 +105,14 @@ export class View {
     this.#typeMeta = record.typeMeta;
     this.#listKind = record.listKind;
     this.#localChangeAt = record.localChangeAt;
-    const prefix = objectPrefix(this.key);
-    for await (const [key, value] of this.#parts.store.entries(prefix)) {
-      const bytes = this.#parts.cipher.reveal(this.key, key, value);
+    for await (const [key, bytes] of this.#storage.objects()) {
       const { uid, resourceVersion } = this.#wire.meta(bytes);
-      this.#setMember(key.slice(prefix.length), uid, resourceVersion, bytes);
+      this.#members.set(key, uid, resourceVersion, bytes);
     }
-    this.#checksum = this.#checksumAfter(
-      [...this.#members].map(([key, member]) => [key, member.resourceVersion]),
-      true,
-    );
-    if (this.#checksum !== record.checksum) throw new Error('objects of the view are missing from the store, or old');
+    if (this.#members.checksum !== record.checksum)
+      throw new Error('objects of the view are missing from the store, or old');
     this.#resourceVersion = record.resourceVersion;
-    this.#log = this.#newLog(record.localChangeAt === record.resourceVersion);
+    this.#audience.restart(this.#resourceVersion, record.localChangeAt === record.resourceVersion);
   }
 
   // -------------------------------------------------------------------------------------------------------------
@@ -144,19 +123,13 @@ export class View {
    * the checksum wrong. Rejects with StoreReadError and StoreWriteError.
    */
   async prepareList(): Promise<void> {
-    if (this.synced) return;
-    const { store } = this.#parts;
-    for await (const _key of store.keys(objectPrefix(this.key))) {
-      await store.write([{ type: 'del', key: viewRecordKey(this.key) }], 'written');
-      await store.deletePrefix(objectPrefix(this.key));
-      return;
-    }
+    if (!this.synced) await this.#storage.clear();
   }
 
   /** Takes a list as it arrives. The view keeps its old state until `finish`; `finish` never runs for a broken list. */
   beginList(wire: Wire): ListLoad {
     if (this.synced) return new RelistLoad(wire, this.#members);
-    return new FirstListLoad(wire, (items) => this.#writeAhead(items), this.#settings);
+    return new FirstListLoad(wire, (items) => this.#storage.writeAhead(items), this.#settings);
   }
 
   async finishList(load: ListLoad, head: ListHead): Promise<void> {
@@ -196,20 +169,9 @@ export class View {
   async verify(): Promise<boolean> {
     return await this.#serial(async () => {
       if (!this.synced) return true;
-      const prefix = objectPrefix(this.key);
-      const lost = new Map(this.#members);
-      const ops: StoreOp[] = [];
-      for await (const [recordKey, value] of this.#parts.store.entries(prefix)) {
-        const key = recordKey.slice(prefix.length);
-        const member = this.#members.get(key);
-        if (member === undefined) ops.push({ type: 'del', key: recordKey });
-        else if (this.#versionIn(recordKey, value) === member.resourceVersion) lost.delete(key);
-      }
-      for (const [key, member] of lost) {
-        if (member.bytes === undefined) return false;
-        ops.push(this.#putOp(this.#itemOf(key, member, member.bytes)));
-      }
-      await this.#write([...ops, this.#recordOp(this.#resourceVersion, this.#checksum)]);
+      const ops = await this.#storage.mending(this.#members, this.#wire);
+      if (ops === undefined) return false;
+      await this.#storage.write(ops, this.#record(this.#resourceVersion, this.#members.checksum));
       return true;
     });
   }
@@ -222,16 +184,15 @@ export class View {
     await this.#serial(async () => {
       if (!this.synced) return;
       const frames: Buffer[] = [];
-      for (const [key, member] of this.#sortedMembers()) {
-        const bytes = await this.#bytesOf(key, member);
-        if (!concerns(key, bytes, this.#wire, this.#typeMeta)) continue;
-        const item = this.#itemOf(key, member, bytes);
-        frames.push(this.#wire.frame('MODIFIED', this.#typeMeta, this.#present(item)));
+      for (const item of await this.#storage.items(this.#members)) {
+        const key = memberKey(item.namespace, item.name);
+        if (concerns(key, item.bytes, this.#wire, this.#typeMeta))
+          frames.push(this.#wire.frame('MODIFIED', this.#typeMeta, this.#present(item)));
       }
       if (frames.length === 0) return;
       this.#localChangeAt = this.#resourceVersion;
-      await this.#parts.store.write([this.#recordOp(this.#resourceVersion, this.#checksum)], 'written');
-      for (const frame of frames) this.#tell({ resourceVersion: this.#resourceVersion, local: true, frame });
+      await this.#storage.writeRecord(this.#record(this.#resourceVersion, this.#members.checksum));
+      for (const frame of frames) this.#audience.tell({ resourceVersion: this.#resourceVersion, local: true, frame });
       this.#tellBookmark();
     });
   }
@@ -251,11 +212,7 @@ export class View {
   async stored(namespace: string, name: string): Promise<Item | undefined> {
     const key = memberKey(namespace, name);
     if (!this.#members.has(key)) return undefined;
-    return await this.#serial(async () => {
-      const member = this.#members.get(key);
-      if (member === undefined) return undefined;
-      return this.#itemOf(key, member, await this.#bytesOf(key, member));
-    });
+    return await this.#serial(() => this.#storage.item(this.#members, key));
   }
 
   /**
@@ -264,7 +221,7 @@ export class View {
    */
   async watchFrom(resourceVersion: string, watcher: Watcher): Promise<boolean> {
     return await this.#serial(async () => {
-      const resume = this.#log.resume(resourceVersion);
+      const resume = this.#audience.missedSince(resourceVersion);
       if (resume.kind === 'gone') return false;
       if (resume.kind === 'entries') {
         for (const entry of resume.entries) watcher.deliver(entry.frame);
@@ -274,7 +231,7 @@ export class View {
         if (watcher.allowBookmarks) watcher.deliver(this.#bookmarkFrame(false));
       }
       const seen = compareResourceVersions(resourceVersion, this.#resourceVersion) > 0;
-      this.#watchers.add(seen ? this.#notBefore(resourceVersion, watcher) : watcher);
+      this.#audience.add(seen ? this.#notBefore(resourceVersion, watcher) : watcher);
       return true;
     });
   }
@@ -285,27 +242,23 @@ export class View {
       for (const bytes of await this.#presentedItems())
         watcher.deliver(this.#wire.frame('ADDED', this.#typeMeta, bytes));
       if (options.endMark) watcher.deliver(this.#bookmarkFrame(true));
-      this.#watchers.add(watcher);
+      this.#audience.add(watcher);
     });
   }
 
   stopWatching(watcher: Watcher): void {
-    if (this.#watchers.delete(watcher)) return;
-    for (const wrapped of this.#watchers)
-      if (wrapped instanceof LateWatcher && wrapped.inner === watcher) this.#watchers.delete(wrapped);
+    this.#audience.remove(watcher);
   }
 
   /** Ends all watches cleanly: clients watch again from where they are. */
   endWatches(): void {
-    for (const watcher of this.#watchers) watcher.end();
-    this.#watchers.clear();
+    this.#audience.end();
   }
 
   /** Ends all watches and forgets the objects; the store's records are the caller's to remove. */
   drop(): void {
     this.endWatches();
-    this.#members.clear();
-    this.#bytes = 0;
+    this.#members = new Members(this.#settings.residentBytes);
     this.#resourceVersion = '';
   }
 
@@ -314,18 +267,11 @@ export class View {
   async #applyFirstList(load: FirstListLoad, head: ListHead): Promise<void> {
     this.#adopt(load.wire, head);
     this.#members = load.members;
-    this.#bytes = load.bytes;
-    this.#trimResident();
     await load.written();
-    const checksum = this.#checksumAfter(
-      [...this.#members].map(([key, { resourceVersion }]) => [key, resourceVersion]),
-      true,
-    );
     const ops = load.rest().map((item) => this.#putOp(item));
-    await this.#write([...ops, this.#recordOp(head.resourceVersion, checksum)]);
-    this.#checksum = checksum;
+    await this.#storage.write(ops, this.#record(head.resourceVersion, this.#members.checksum));
     this.#resourceVersion = head.resourceVersion;
-    this.#log = this.#newLog(false);
+    this.#audience.restart(this.#resourceVersion, false);
   }
 
   async #applyDifference(load: RelistLoad, head: ListHead): Promise<void> {
@@ -336,41 +282,38 @@ export class View {
     const entries: { resourceVersion: string; frame: Buffer }[] = [];
     for (const change of changes) {
       if (change.type !== 'DELETED') {
-        this.#parts.presenter.cloudSaw(this.key, change.item);
+        this.#presenter.cloudSaw(this.key, change.item);
         ops.push(this.#putOp(change.item));
         const frame = this.#wire.frame(change.type, this.#typeMeta, this.#present(change.item));
         entries.push({ resourceVersion: change.resourceVersion, frame });
         continue;
       }
-      const member = this.#members.get(change.key);
-      if (member === undefined) continue;
-      const last = await this.#bytesOf(change.key, member);
-      ops.push({ type: 'del', key: `${objectPrefix(this.key)}${change.key}` });
-      const stamped = this.#wire.withResourceVersion(last, change.resourceVersion);
+      const last = await this.#storage.item(this.#members, change.key);
+      if (last === undefined) continue;
+      ops.push(this.#storage.delete(change.key));
+      const stamped = this.#wire.withResourceVersion(last.bytes, change.resourceVersion);
       entries.push({
         resourceVersion: change.resourceVersion,
         frame: this.#wire.frame('DELETED', this.#typeMeta, stamped),
       });
     }
-    const checksum = this.#checksumAfter([
+    const checksum = this.#members.checksumAfter([
       ...load.changed.map(versionOf),
       ...removed.map((key) => [key, undefined] as const),
     ]);
-    await this.#write([...ops, this.#recordOp(head.resourceVersion, checksum)]);
-    this.#checksum = checksum;
-    for (const key of removed) this.#deleteMember(key);
-    for (const item of load.changed)
-      this.#setMember(memberKey(item.namespace, item.name), item.uid, item.resourceVersion, item.bytes);
+    await this.#storage.write(ops, this.#record(head.resourceVersion, checksum));
+    for (const key of removed) this.#members.delete(key);
+    for (const item of load.changed) this.#setMember(item);
     const before = this.#resourceVersion;
     this.#resourceVersion = head.resourceVersion;
     if (compareResourceVersions(head.resourceVersion, before) < 0) {
       // The cloud was restored from a backup: no version that a client holds means anything any more.
       this.endWatches();
-      this.#log = this.#newLog(false);
+      this.#audience.restart(this.#resourceVersion, false);
       return;
     }
-    if (entries.length > 0) this.#log.appendGap(before, head.resourceVersion);
-    for (const entry of entries) this.#tell({ ...entry, local: false });
+    if (entries.length > 0) this.#audience.gap(before, head.resourceVersion);
+    for (const entry of entries) this.#audience.tell({ ...entry, local: false });
     this.#tellBookmark();
   }
 
@@ -386,12 +329,13 @@ export class View {
       if (compareResourceVersions(item.resourceVersion, version) > 0) version = item.resourceVersion;
       if (frame.type === 'BOOKMARK') continue;
       const deleted = frame.type === 'DELETED';
-      versions.push([memberKey(item.namespace, item.name), deleted ? undefined : item.resourceVersion]);
-      ops.push(deleted ? { type: 'del', key: this.#objectKey(item) } : this.#putOp(item));
+      const key = memberKey(item.namespace, item.name);
+      versions.push([key, deleted ? undefined : item.resourceVersion]);
+      ops.push(deleted ? this.#storage.delete(key) : this.#storage.put(key, item.bytes));
     }
-    const checksum = this.#checksumAfter(versions);
-    await this.#write([...ops, this.#recordOp(version, checksum)], ops.length === 0 ? 'written' : this.#durability);
-    this.#checksum = checksum;
+    const record = this.#record(version, this.#members.checksumAfter(versions));
+    if (ops.length === 0) await this.#storage.writeRecord(record);
+    else await this.#storage.write(ops, record);
     this.#queuedBytes -= bytes;
     for (const frame of frames) this.#applyWritten(frame);
   }
@@ -404,20 +348,19 @@ export class View {
       this.#tellBookmark();
       return;
     }
-    const key = memberKey(item.namespace, item.name);
-    this.#parts.presenter.cloudSaw(this.key, item);
+    this.#presenter.cloudSaw(this.key, item);
     if (frame.type === 'DELETED') {
-      this.#deleteMember(key);
-      this.#tell({ resourceVersion: this.#resourceVersion, local: false, frame: frame.frame });
+      this.#members.delete(memberKey(item.namespace, item.name));
+      this.#audience.tell({ resourceVersion: this.#resourceVersion, local: false, frame: frame.frame });
       return;
     }
-    this.#setMember(key, item.uid, item.resourceVersion, item.bytes);
+    this.#setMember(item);
     const shown = this.#present(item);
     const sent =
       shown === item.bytes
         ? frame.frame
         : this.#wire.frame(frame.type === 'ADDED' ? 'ADDED' : 'MODIFIED', this.#typeMeta, shown);
-    this.#tell({ resourceVersion: this.#resourceVersion, local: false, frame: sent });
+    this.#audience.tell({ resourceVersion: this.#resourceVersion, local: false, frame: sent });
   }
 
   #adopt(wire: Wire, head: ListHead): void {
@@ -426,26 +369,8 @@ export class View {
     this.#typeMeta = { apiVersion: head.apiVersion, kind: head.kind.replace(/List$/, '') };
   }
 
-  #newLog(localChangeAtFloor: boolean): EventLog {
-    return new EventLog(
-      this.#resourceVersion,
-      { maxCount: this.#settings.logMaxCount, maxBytes: this.#settings.logMaxBytes },
-      localChangeAtFloor,
-    );
-  }
-
-  #tell(entry: { resourceVersion: string; local: boolean; frame: Buffer }): void {
-    this.#log.append(entry);
-    for (const watcher of this.#watchers) watcher.deliver(entry.frame);
-  }
-
   #tellBookmark(): void {
-    let frame: Buffer | undefined;
-    for (const watcher of this.#watchers) {
-      if (!watcher.allowBookmarks) continue;
-      frame ??= this.#bookmarkFrame(false);
-      watcher.deliver(frame);
-    }
+    this.#audience.tellBookmark(() => this.#bookmarkFrame(false));
   }
 
   #bookmarkFrame(initialEventsEnd: boolean): Buffer {
@@ -457,108 +382,24 @@ export class View {
   }
 
   #present(item: Item): Buffer {
-    return this.#parts.presenter.present(this.key, this.#wire, this.#typeMeta, item);
+    return this.#presenter.present(this.key, this.#wire, this.#typeMeta, item);
   }
 
   async #presentedItems(): Promise<Buffer[]> {
-    if (this.#isResident()) {
-      const items: Buffer[] = [];
-      for (const [key, member] of this.#sortedMembers())
-        items.push(this.#present(this.#itemOf(key, member, await this.#bytesOf(key, member))));
-      return items;
-    }
-    try {
-      return await this.#presentedFromStore();
-    } catch (error) {
-      if (!(error instanceof StoreReadError)) throw error;
-      return await this.#presentedFromStore(); // the store changed its files under the scan
-    }
+    return (await this.#storage.items(this.#members)).map((item) => this.#present(item));
   }
 
-  /** Throws StoreReadError rather than to leave out what it does not find. */
-  async #presentedFromStore(): Promise<Buffer[]> {
-    const items: Buffer[] = [];
-    const prefix = objectPrefix(this.key);
-    for await (const [recordKey, value] of this.#parts.store.entries(prefix)) {
-      const key = recordKey.slice(prefix.length);
-      const member = this.#members.get(key);
-      if (member === undefined) continue;
-      const bytes = this.#parts.cipher.reveal(this.key, recordKey, value);
-      items.push(this.#present(this.#itemOf(key, member, bytes)));
-    }
-    if (items.length !== this.#members.size) throw new StoreReadError(`${prefix}: objects are missing`, undefined);
-    return items;
-  }
-
-  #sortedMembers(): [string, Member][] {
-    return [...this.#members].sort(([a], [b]) => (a < b ? -1 : 1));
-  }
-
-  async #bytesOf(key: string, member: Member): Promise<Buffer> {
-    if (member.bytes !== undefined) return member.bytes;
-    const recordKey = `${objectPrefix(this.key)}${key}`;
-    const record = await this.#parts.store.get(recordKey);
-    if (record === undefined) throw new StoreReadError(`${recordKey}: the object is missing`, undefined);
-    return this.#parts.cipher.reveal(this.key, recordKey, record);
-  }
-
-  #itemOf(key: string, member: Member, bytes: Buffer): Item {
-    const slash = key.indexOf('/');
-    return {
-      namespace: key.slice(0, slash),
-      name: key.slice(slash + 1),
-      uid: member.uid,
-      resourceVersion: member.resourceVersion,
-      bytes,
-    };
-  }
-
-  #setMember(key: string, uid: string, resourceVersion: string, bytes: Buffer): void {
-    this.#bytes += bytes.length - (this.#members.get(key)?.length ?? 0);
-    const kept = this.#bytes <= this.#settings.residentBytes ? bytes : undefined;
-    this.#members.set(key, { uid, resourceVersion, length: bytes.length, bytes: kept });
-  }
-
-  #deleteMember(key: string): void {
-    this.#bytes -= this.#members.get(key)?.length ?? 0;
-    this.#members.delete(key);
-  }
-
-  #isResident(): boolean {
-    for (const member of this.#members.values()) if (member.bytes === undefined) return false;
-    return true;
-  }
-
-  /** A view that turned out too large lives on disk as a whole. */
-  #trimResident(): void {
-    if (this.#bytes <= this.#settings.residentBytes) return;
-    for (const [key, member] of this.#members)
-      if (member.bytes !== undefined) this.#members.set(key, { ...member, bytes: undefined });
-  }
-
-  #objectKey(item: Pick<Item, 'namespace' | 'name'>): string {
-    return `${objectPrefix(this.key)}${memberKey(item.namespace, item.name)}`;
+  #setMember({ namespace, name, uid, resourceVersion, bytes }: Item): void {
+    this.#members.set(memberKey(namespace, name), uid, resourceVersion, bytes);
   }
 
   #putOp(item: Item): StoreOp {
-    const key = this.#objectKey(item);
-    return { type: 'put', key, value: this.#parts.cipher.protect(this.key, key, item.bytes) };
+    return this.#storage.put(memberKey(item.namespace, item.name), item.bytes);
   }
 
-  /** The view's checksum once these members have these versions; undefined stands for a deletion. */
-  #checksumAfter(versions: Iterable<readonly [string, string | undefined]>, fromNothing = false): number {
-    let sum = fromNothing ? 0 : this.#checksum;
-    for (const [key, version] of new Map(versions)) {
-      const before = fromNothing ? undefined : this.#members.get(key);
-      if (before !== undefined) sum -= memberChecksum(key, before.resourceVersion);
-      if (version !== undefined) sum += memberChecksum(key, version);
-    }
-    return sum >>> 0;
-  }
-
-  #recordOp(resourceVersion: string, checksum: number): StoreOp {
+  #record(resourceVersion: string, checksum: number): ViewRecord {
     if (this.#localChangeAt !== resourceVersion) this.#localChangeAt = undefined;
-    const record: ViewRecord = {
+    return {
       key: this.key,
       encoding: this.#wire.encoding,
       resourceVersion,
@@ -567,34 +408,6 @@ export class View {
       checksum,
       ...(this.#localChangeAt === undefined ? {} : { localChangeAt: this.#localChangeAt }),
     };
-    return { type: 'put', key: viewRecordKey(this.key), value: encodeViewRecord(record) };
-  }
-
-  /** A disk that is full is no reason to stop: what cannot be synced waits in memory until it can be. */
-  async #write(ops: readonly StoreOp[], durability = this.#durability): Promise<void> {
-    const { store } = this.#parts;
-    try {
-      await store.write(ops, durability);
-    } catch (error) {
-      if (durability !== 'synced' || !(error instanceof StoreWriteError)) throw error;
-      await store.write(ops, 'written');
-    }
-  }
-
-  /** Undefined when the record cannot be read. */
-  #versionIn(recordKey: string, record: Buffer): string | undefined {
-    try {
-      return this.#wire.meta(this.#parts.cipher.reveal(this.key, recordKey, record)).resourceVersion;
-    } catch {
-      return undefined; // as good as lost
-    }
-  }
-
-  async #writeAhead(items: readonly Item[]): Promise<void> {
-    await this.#parts.store.write(
-      items.map((item) => this.#putOp(item)),
-      'written',
-    );
   }
 
   #serial<T>(task: () => Promise<T>): Promise<T> {

@@ -1,0 +1,72 @@
+// Those who watch a view, and what they were told lately, for those who come back.
+import { EventLog, type LogEntry, type Resume } from './event-log.ts';
+import { LateWatcher } from './late-watcher.ts';
+
+/** One local client that watches. None of these may throw. */
+export interface Watcher {
+  readonly allowBookmarks: boolean;
+  deliver(frame: Buffer): void;
+  /** The watch cannot go on (the view was dropped): the client has to list again. */
+  end(): void;
+}
+
+export class Audience {
+  readonly #limits: { maxCount: number; maxBytes: number };
+  readonly #watchers = new Set<Watcher>();
+  #log: EventLog;
+
+  constructor(settings: { readonly logMaxCount: number; readonly logMaxBytes: number }) {
+    this.#limits = { maxCount: settings.logMaxCount, maxBytes: settings.logMaxBytes };
+    this.#log = new EventLog('', this.#limits);
+  }
+
+  get size(): number {
+    return this.#watchers.size;
+  }
+
+  /** Nothing that was told before this version can be resumed. */
+  restart(resourceVersion: string, localChangeThere: boolean): void {
+    this.#log = new EventLog(resourceVersion, this.#limits, localChangeThere);
+  }
+
+  /** What a client that has seen the view at `resourceVersion` has missed. */
+  missedSince(resourceVersion: string): Resume {
+    return this.#log.resume(resourceVersion);
+  }
+
+  /** What is told next is a difference: resuming between these versions is not possible. */
+  gap(after: string, before: string): void {
+    this.#log.appendGap(after, before);
+  }
+
+  tell(entry: LogEntry): void {
+    this.#log.append(entry);
+    for (const watcher of this.#watchers) watcher.deliver(entry.frame);
+  }
+
+  /** `frame` is called at most once, and only if somebody wants bookmarks. */
+  tellBookmark(frame: () => Buffer): void {
+    let bookmark: Buffer | undefined;
+    for (const watcher of this.#watchers) {
+      if (!watcher.allowBookmarks) continue;
+      bookmark ??= frame();
+      watcher.deliver(bookmark);
+    }
+  }
+
+  add(watcher: Watcher): void {
+    this.#watchers.add(watcher);
+  }
+
+  remove(watcher: Watcher): void {
+    if (this.#watchers.delete(watcher)) return;
+    for (const wrapped of this.#watchers)
+      if (wrapped instanceof LateWatcher && wrapped.inner === watcher) this.#watchers.delete(wrapped);
+  }
+
+  /** Ends all watches cleanly. */
+  end(): void {
+    for (const watcher of this.#watchers) watcher.end();
+    this.#watchers.clear();
+  }
+}
