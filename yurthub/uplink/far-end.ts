@@ -166,7 +166,7 @@ export class TestUplink {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
-    rmSync(this.folder, { recursive: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** Resolves when the cloud is as asked. */

@@ -341,3 +341,18 @@ test('dialRaw gives a connection of HTTP/1.1 with nothing on it', async () => {
   await once(socket, 'close');
   expect(Buffer.concat(chunks).toString()).toContain('raw');
 });
+
+test('stopped before its start was over, it closes what requests have opened', async () => {
+  far = await FarEnd.start((_request, response) => response.end());
+  hub = new TestUplink([far.url]);
+  const read = Promise.withResolvers<boolean>();
+  await hub.credentials.load();
+  jest.spyOn(hub.credentials, 'load').mockResolvedValueOnce(true).mockReturnValueOnce(read.promise);
+  await hub.start();
+  await hub.uplink.forward(hubRequest('/a'), new RecordedResponse());
+  expect(far.sockets.size).toBe(1);
+  const stopped = hub.stop();
+  read.resolve(true);
+  await stopped;
+  await far.quiet();
+});

@@ -74,14 +74,15 @@ export class HubUplink implements Uplink {
 
   /** Connects and watches the paths; settles when every connection is closed. */
   async run(signal: AbortSignal): Promise<void> {
-    await this.#parts.credentials.load();
-    if (signal.aborted) return;
-    const stopListening = this.#parts.credentials.onChange(() => {
+    const { credentials } = this.#parts;
+    await credentials.load();
+    const stopListening = credentials.onChange(() => {
       for (const server of this.#servers) server.retireNodeLane();
     });
-    for (const server of this.#servers) server.start();
-    await this.#parts.credentials.run(signal);
+    if (!signal.aborted) for (const server of this.#servers) server.start();
+    await credentials.run(signal);
     stopListening();
+    // Also where the start was given up: requests may have opened connections before it.
     await Promise.all(this.#servers.map((server) => server.stop()));
   }
 

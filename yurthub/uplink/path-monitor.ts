@@ -93,6 +93,7 @@ export class PathMonitor {
 
   /** A request has gone out: its path is checked if it stays unanswered. */
   requestStarted(): void {
+    if (this.#stopped) return;
     this.#unansweredTimer ??= this.#parts.clock.after(this.#settings.unansweredMs, () => this.#lookAtUnanswered());
   }
 

@@ -8,6 +8,7 @@ export class SessionPool {
   readonly #dial: () => Promise<StreamSession>;
   readonly #sessions = new Set<StreamSession>();
   #dialling: Promise<StreamSession> | undefined;
+  #destroyed = false;
 
   /** `dial` opens a session with the present credentials. */
   constructor(dial: () => Promise<StreamSession>) {
@@ -40,6 +41,8 @@ export class SessionPool {
 
   /** Takes over a session that was opened elsewhere, by a probe. */
   adopt(session: StreamSession): void {
+    // Was ready in the moment of the end: nobody would close it any more.
+    if (this.#destroyed) session.destroy();
     this.#sessions.add(session);
     session.onClose(() => this.#sessions.delete(session));
   }
@@ -49,6 +52,7 @@ export class SessionPool {
   }
 
   destroy(): void {
+    this.#destroyed = true;
     for (const session of this.#sessions) session.destroy();
   }
 }

@@ -32,7 +32,10 @@ export class StreamSession {
     this.#maxStreams = maxStreams;
   }
 
-  /** Takes a connected socket; resolves when the far end's settings (its limit of streams) are known. */
+  /**
+   * Takes a connected socket; resolves when the far end's settings (its limit of streams) are known. The socket is closed
+   * when this rejects.
+   */
   static async start(
     origin: string,
     socket: tls.TLSSocket,
@@ -49,9 +52,15 @@ export class StreamSession {
       maxSessionMemory: 64,
     });
     await new Promise<void>((resolve, reject) => {
-      const onAbort = (): void => session.destroy();
-      const onClose = (): void =>
-        reject(Object.assign(new Error('closed before its settings'), { code: 'ECONNRESET' }));
+      const fail = (error: Error): void => {
+        signal.removeEventListener('abort', onAbort);
+        // Both: a session that was reset keeps its socket.
+        session.destroy();
+        socket.destroy();
+        reject(error);
+      };
+      const onAbort = (): void => fail(signal.reason as Error);
+      const onClose = (): void => fail(Object.assign(new Error('closed before its settings'), { code: 'ECONNRESET' }));
       session.once('connect', () => {
         session.setLocalWindowSize(settings.sessionWindowBytes);
         // A session that is reset now is destroyed without 'close' until its socket closes, which it never does by
@@ -61,11 +70,9 @@ export class StreamSession {
         });
       });
       session.once('close', onClose);
-      // A socket that has died already never tells the session.
-      if (socket.destroyed) onClose();
       socket.once('close', onClose);
       // For good: an error of the session reaches whoever waits by 'close' and by the streams.
-      session.on('error', reject);
+      session.on('error', fail);
       session.once('remoteSettings', () => {
         session.off('close', onClose);
         socket.off('close', onClose);
@@ -74,6 +81,8 @@ export class StreamSession {
       });
       signal.addEventListener('abort', onAbort, { once: true });
       if (signal.aborted) onAbort();
+      // A socket that has died already never tells the session.
+      if (socket.destroyed) onClose();
     });
     return new StreamSession(session, socket, settings.maxStreams);
   }

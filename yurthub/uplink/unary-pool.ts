@@ -21,6 +21,7 @@ export class UnaryPool {
   readonly #returning: UnaryConnection[] = [];
   #waiters: Waiter[] = [];
   #dialling = 0;
+  #destroyed = false;
 
   constructor(parts: UnaryPoolParts, settings: { maxConnections: number; idleMs: number }) {
     this.#parts = parts;
@@ -106,6 +107,7 @@ export class UnaryPool {
   }
 
   destroy(error: Error): void {
+    this.#destroyed = true;
     this.rejectWaiters(error);
     for (const connection of this.#all) connection.destroy();
   }
@@ -124,7 +126,9 @@ export class UnaryPool {
           this.#dialIfNeeded();
         });
         this.#all.add(connection);
-        this.release(connection);
+        // Was ready in the moment of the end: nobody would close it any more.
+        if (this.#destroyed) connection.destroy();
+        else this.release(connection);
       },
       (error: Error) => {
         this.#dialling -= 1;
