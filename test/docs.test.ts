@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Metrics } from '../runtime/metrics.ts';
+import { filterMetrics } from '../yurthub/filters/metrics.ts';
 import { FrontMetrics } from '../yurthub/front/metrics.ts';
 import { createStoreMetrics } from '../yurthub/store/metrics.ts';
 import { uplinkMetrics } from '../yurthub/uplink/metrics.ts';
@@ -16,6 +17,7 @@ const metricSets: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
   'yurthub/front': (metrics) => new FrontMetrics(metrics),
   'yurthub/uplink': uplinkMetrics,
   'yurthub/views': viewMetrics,
+  'yurthub/filters': filterMetrics,
   'yurthub/writes': writeMetrics,
   'yurthub/store': createStoreMetrics,
 };

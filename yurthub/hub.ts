@@ -9,7 +9,9 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { upstreamFiles } from './credential-files.ts';
-import { changesPullPolicy, ImagePullPolicyFilter } from './filters/image-pull-policy.ts';
+import { FilterFailures } from './filters/failures.ts';
+import { filterMetrics } from './filters/metrics.ts';
+import { ImagePullPolicyFilter, mayHoldAlways } from './filters/image-pull-policy.ts';
 import { StoreReadError } from './errors.ts';
 import { ClientTrustFiles } from './front/client-trust.ts';
 import { Front, frontDefaults } from './front/front.ts';
@@ -147,11 +149,14 @@ export class Hub {
     const gate = new ReturnGate({ uplink, log: log.child('return'), clock });
     const filter = new ImagePullPolicyFilter(() => gate.cutOff);
     // Views and write path need each other: readers see the overlay, and the overlay is made from what is stored.
-    const presenter = new Presenter(
-      () => writes.overlay,
-      [filter],
-      (key, item) => writes.cloudSaw(key.group, key.resource, item.namespace, item.name, item.resourceVersion),
-    );
+    const filterFailures = new FilterFailures({ log: log.child('filters'), metrics: filterMetrics(metrics) });
+    const presenter = new Presenter({
+      overlay: () => writes.overlay,
+      filters: [filter],
+      cloudSaw: (key, item) =>
+        writes.cloudSaw(key.group, key.resource, item.namespace, item.name, item.resourceVersion),
+      failed: (name, error) => filterFailures.note(name, error),
+    });
     const ofViews = viewMetrics(metrics);
     const views = new ViewSet(
       {
@@ -224,7 +229,7 @@ export class Hub {
     this.#views = views;
     this.#uplink = uplink;
 
-    const changed: Concerns = (_key, bytes, wire, typeMeta) => changesPullPolicy(wire, typeMeta, bytes);
+    const changed: Concerns = (_key, bytes) => mayHoldAlways(bytes);
     const steps = {
       lost: () => views.refresh(pods, changed),
       returning: (returning: AbortSignal) => writes.beginReturn(returning),

@@ -123,9 +123,13 @@ export class Router {
     if (encoding === undefined || (source === 'live' && accepted.as !== '')) return false;
     const shown = await this.#parts.views.shown(info);
     if (shown === undefined || (source === 'live' && !shown.live)) return false;
-    const { typeMeta, item } = shown;
+    const { typeMeta } = shown;
+    if (shown.bytes === undefined) {
+      sendStatus(request, response, failure('NotFound', `${info.resource} "${info.name}" not found`));
+      return true;
+    }
     const wire = wireFor(encoding);
-    const bytes = wire === shown.wire ? item.bytes : wire.encode(typeMeta, shown.wire.decode(typeMeta, item.bytes));
+    const bytes = wire === shown.wire ? shown.bytes : wire.encode(typeMeta, shown.wire.decode(typeMeta, shown.bytes));
     const body = wire.object(typeMeta, bytes);
     this.#parts.metrics.answers.inc({ verb: 'get', source });
     response.head(200, {

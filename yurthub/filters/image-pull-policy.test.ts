@@ -1,4 +1,6 @@
-import { keepPullPolicyAnnotation, withLocalImages } from './image-pull-policy.ts';
+import { jsonWire } from '../../kube/json/json-wire.ts';
+import { protobufWire } from '../../kube/protobuf/protobuf-wire.ts';
+import { ImagePullPolicyFilter, keepPullPolicyAnnotation, withLocalImages } from './image-pull-policy.ts';
 
 const pod = (
   annotations: Record<string, string> = {},
@@ -37,4 +39,15 @@ test('a pod without Always is reported as unchanged', () => {
   expect(
     withLocalImages({ metadata: {}, spec: { containers: [{ name: 'a', imagePullPolicy: 'IfNotPresent' }] } }),
   ).toBe(false);
+});
+
+test.each([jsonWire, protobufWire])('shows the changed pod only while cut off ($encoding)', (wire) => {
+  const typeMeta = { apiVersion: 'v1', kind: 'Pod' };
+  const bytes = wire.encode(typeMeta, { ...typeMeta, ...pod() });
+  let cutOff = false;
+  const filter = new ImagePullPolicyFilter(() => cutOff);
+  expect(filter.apply(wire, bytes)).toBe(bytes);
+  cutOff = true;
+  const shown = wire.decode(typeMeta, filter.apply(wire, bytes));
+  expect(shown).toMatchObject({ spec: { initContainers: [{ imagePullPolicy: 'IfNotPresent' }] } });
 });

@@ -1,40 +1,36 @@
 // While the cloud is out of reach, `imagePullPolicy: Always` (every image tagged :latest) is shown as IfNotPresent: the
 // registry is out there too, and a container that restarts would wait for it although its image lies on the node.
 // The container hash of the kubelet covers name and image only, so that the change restarts nothing.
-import type { KubeObject, TypeMeta, Wire } from '../../kube/wire.ts';
-import type { ViewKey } from '../types.ts';
-import type { Filter } from '../views/presenter.ts';
+import type { KubeObject, Wire } from '../../kube/wire.ts';
+import type { Collection, Filter } from '../views/presenter.ts';
 
 /** On a pod: 'true' keeps its pull policy as written. */
 export const keepPullPolicyAnnotation = 'holdfast.dev/keep-image-pull-policy';
 
 const always = Buffer.from('Always');
+const podType = { apiVersion: 'v1', kind: 'Pod' };
 
 export class ImagePullPolicyFilter implements Filter {
+  readonly name = 'image-pull-policy';
   readonly #cutOff: () => boolean;
 
   constructor(cutOff: () => boolean) {
     this.#cutOff = cutOff;
   }
 
-  concerns(key: ViewKey): boolean {
-    return key.group === '' && key.resource === 'pods';
+  concerns({ group, version, resource }: Collection): boolean {
+    return group === '' && version === 'v1' && resource === 'pods';
   }
 
-  apply(wire: Wire, typeMeta: TypeMeta, bytes: Buffer): Buffer {
+  apply(wire: Wire, bytes: Buffer): Buffer {
     if (!this.#cutOff() || !mayHoldAlways(bytes)) return bytes;
-    const pod = wire.decode(typeMeta, bytes);
-    return withLocalImages(pod) ? wire.encode(typeMeta, pod) : bytes;
+    const pod = wire.decode(podType, bytes);
+    return withLocalImages(pod) ? wire.encode(podType, pod) : bytes;
   }
-}
-
-/** True for a pod that the filter would change while the cloud is out of reach. */
-export function changesPullPolicy(wire: Wire, typeMeta: TypeMeta, bytes: Buffer): boolean {
-  return mayHoldAlways(bytes) && withLocalImages(wire.decode(typeMeta, bytes));
 }
 
 /** A cheap look before a full decode: also true for pods that say Always elsewhere (restartPolicy). */
-function mayHoldAlways(bytes: Buffer): boolean {
+export function mayHoldAlways(bytes: Buffer): boolean {
   return bytes.includes(always);
 }
 

@@ -1,39 +1,67 @@
 // How objects look to local clients: what the offline write path put over them, then the filters. Pure of effects; the
 // same bytes come back when nothing is changed, which is how the views know that a frame can be passed on as it came.
-import type { Item, TypeMeta, Wire } from '../../kube/wire.ts';
+import type { Item, Wire } from '../../kube/wire.ts';
 import type { Overlay, ViewKey } from '../types.ts';
 
-/** A filter changes some objects of some views, depending on state of its own. */
+/** What a filter needs to know of a collection to say whether it can touch objects of it. */
+export type Collection = Pick<ViewKey, 'group' | 'version' | 'resource' | 'namespace' | 'fieldSelector'>;
+
+/** A filter changes or hides some objects of some views, depending on state of its own. */
 export interface Filter {
-  concerns(key: ViewKey): boolean;
-  /** The bytes to show: `bytes` itself when nothing has to change. */
-  apply(wire: Wire, typeMeta: TypeMeta, bytes: Buffer): Buffer;
+  readonly name: string;
+  /** The same answer for the same collection, always. */
+  concerns(collection: Collection): boolean;
+  /** The bytes to show: `bytes` itself when nothing has to change, undefined to hide the object. */
+  apply(wire: Wire, bytes: Buffer): Buffer | undefined;
+}
+
+export interface PresenterParts {
+  readonly overlay: () => Overlay;
+  readonly filters: readonly Filter[];
+  /** Hears of every object that the cloud sends, so that an overlay can end when it has arrived there. */
+  readonly cloudSaw: (key: ViewKey, item: Item) => void;
+  /** A filter could not read an object: it is shown without that filter. */
+  readonly failed: (filter: string, error: unknown) => void;
 }
 
 export class Presenter {
-  readonly #overlay: () => Overlay;
-  readonly #filters: readonly Filter[];
-  readonly #cloudSaw: (key: ViewKey, item: Item) => void;
+  readonly #parts: PresenterParts;
+  readonly #filters = new WeakMap<Collection, readonly Filter[]>();
 
-  /** `cloudSaw` hears of every object that the cloud sends, so that an overlay can end when it has arrived there. */
-  constructor(overlay: () => Overlay, filters: readonly Filter[], cloudSaw: (key: ViewKey, item: Item) => void) {
-    this.#overlay = overlay;
-    this.#filters = filters;
-    this.#cloudSaw = cloudSaw;
+  constructor(parts: PresenterParts) {
+    this.#parts = parts;
   }
 
-  present(key: ViewKey, wire: Wire, typeMeta: TypeMeta, item: Item): Buffer {
-    let shown = this.#overlay().lookup(key.group, key.resource, item, wire.encoding) ?? item.bytes;
-    for (const filter of this.#filters) if (filter.concerns(key)) shown = filter.apply(wire, typeMeta, shown);
+  /** Undefined for an object that local clients do not see. */
+  present(key: ViewKey, wire: Wire, item: Item): Buffer | undefined {
+    let shown = this.#parts.overlay().lookup(key.group, key.resource, item, wire.encoding) ?? item.bytes;
+    for (const filter of this.#filtersOf(key)) {
+      try {
+        const next = filter.apply(wire, shown);
+        if (next === undefined) return undefined;
+        shown = next;
+      } catch (error) {
+        this.#parts.failed(filter.name, error);
+      }
+    }
     return shown;
   }
 
   /** True for views whose objects are shown as the cloud gives them, always: their lists may be passed on as they come. */
-  leavesAlone(key: ViewKey): boolean {
-    return !this.#overlay().concerns(key.group, key.resource) && !this.#filters.some((filter) => filter.concerns(key));
+  leavesAlone(key: Collection): boolean {
+    return !this.#parts.overlay().concerns(key.group, key.resource) && this.#filtersOf(key).length === 0;
   }
 
   cloudSaw(key: ViewKey, item: Item): void {
-    this.#cloudSaw(key, item);
+    this.#parts.cloudSaw(key, item);
+  }
+
+  #filtersOf(key: Collection): readonly Filter[] {
+    let filters = this.#filters.get(key);
+    if (filters === undefined) {
+      filters = this.#parts.filters.filter((filter) => filter.concerns(key));
+      this.#filters.set(key, filters);
+    }
+    return filters;
   }
 }

@@ -5,6 +5,7 @@ import type { Log } from '../../runtime/log.ts';
 import { untilAborted } from '../../runtime/until-aborted.ts';
 import type { ResourceRequest } from '../../kube/request-info.ts';
 import { compareResourceVersions } from '../../kube/resource-version.ts';
+import type { TypeMeta, Wire } from '../../kube/wire.ts';
 import { StoreReadError } from '../errors.ts';
 import type { Store, StoredObject, UpstreamReply, Uplink, ViewKey, ViewReader } from '../types.ts';
 import type { FirstListClient } from './first-list.ts';
@@ -51,6 +52,14 @@ interface Entry {
   stop: AbortController | undefined;
   done: Promise<void>;
   idleMs: number;
+}
+
+/** An object as local clients see it; `bytes` undefined when a filter hides it. `live`: changes arrive as they happen. */
+export interface ShownObject {
+  readonly wire: Wire;
+  readonly typeMeta: TypeMeta;
+  readonly bytes: Buffer | undefined;
+  readonly live: boolean;
 }
 
 export interface ViewSetStatus {
@@ -185,16 +194,16 @@ export class ViewSet implements ViewReader {
     return found === undefined ? undefined : { wire: found.view.wire, typeMeta: found.view.typeMeta, item: found.item };
   }
 
-  /** The same as local clients see it, with whether the view is live. */
+  /** The same as local clients see it, with whether the view is live; without bytes when a filter hides it. */
   async shown(
     request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
-  ): Promise<(StoredObject & { readonly live: boolean }) | undefined> {
+  ): Promise<ShownObject | undefined> {
     const found = await this.#find(request);
     if (found === undefined) return undefined;
     const { view, item, entry } = found;
-    const bytes = this.#parts.presenter.present(view.key, view.wire, view.typeMeta, item);
+    const bytes = this.#parts.presenter.present(view.key, view.wire, item);
     const live = entry.reflector?.state === 'live' && this.cloudReachable;
-    return { wire: view.wire, typeMeta: view.typeMeta, item: { ...item, bytes }, live };
+    return { wire: view.wire, typeMeta: view.typeMeta, bytes, live };
   }
 
   /**

@@ -52,21 +52,27 @@ function openFolder(): Promise<OpenedStore> {
   return openStore(parts, { directory: path.join(folder, 'store'), maxBytes: 1 << 30 });
 }
 
+/** An object with this value is not shown. */
+const hidden = 'hidden';
+
 /** A view whose local changes come from `shownAs`: name → value to show. */
 function newView(overrides: Partial<typeof settings> = {}): View {
   const filter = {
+    name: 'test',
     concerns: () => true,
-    apply: (_wire: unknown, _typeMeta: unknown, bytes: Buffer) => {
+    apply: (_wire: unknown, bytes: Buffer) => {
       const object = JSON.parse(bytes.toString()) as { metadata: { name: string }; data: { value: string } };
       const value = shownAs.get(object.metadata.name);
+      if (value === hidden || object.data.value === hidden) return undefined;
       return value === undefined ? bytes : Buffer.from(JSON.stringify({ ...object, data: { value } }));
     },
   };
-  const presenter = new Presenter(
-    () => noOverlay,
-    [filter],
-    () => undefined,
-  );
+  const presenter = new Presenter({
+    overlay: () => noOverlay,
+    filters: [filter],
+    cloudSaw: () => undefined,
+    failed: () => undefined,
+  });
   return new View(key, { store, cipher: plainCipher, presenter }, { ...settings, ...overrides });
 }
 
@@ -191,6 +197,78 @@ test('a local change is told as MODIFIED, then a bookmark takes the client back 
   const resumed = new Client();
   await view.watchFrom('10', resumed);
   expect(resumed.seen).toEqual(['MODIFIED a@4 local']);
+});
+
+describe('an object that a filter hides', () => {
+  const hide = (name: string, resourceVersion: string): object => configMap(name, resourceVersion, hidden);
+
+  test('is in no list and no first part of a watch, and is still stored as the cloud gave it', async () => {
+    const view = newView();
+    await list(view, '10', configMap('a', '4'), hide('b', '5'));
+    expect(await names(view)).toEqual(['a']);
+    const client = new Client();
+    await view.watchAll(client, { endMark: false });
+    expect(client.seen).toEqual(['ADDED a@4 x']);
+    expect((await view.stored('shop', 'b'))?.resourceVersion).toBe('5');
+  });
+
+  test('leaves as DELETED with its last state, enters as ADDED, and what it does meanwhile is not told', async () => {
+    const view = newView();
+    await list(view, '10', configMap('a', '4', 'seen'));
+    const client = new Client();
+    await view.watchFrom('10', client);
+    await event(view, 'MODIFIED', hide('a', '11'));
+    await event(view, 'MODIFIED', hide('a', '12'));
+    await event(view, 'MODIFIED', configMap('a', '13', 'again'));
+    await event(view, 'ADDED', hide('b', '14'));
+    await event(view, 'DELETED', hide('b', '15'));
+    expect(client.seen).toEqual(['DELETED a@11 seen', 'ADDED a@13 again']);
+    expect(view.resourceVersion).toBe('15');
+  });
+
+  test('leaves and enters in the difference after a gap too', async () => {
+    const view = newView();
+    await list(view, '10', configMap('a', '1'), hide('b', '2'), hide('c', '3'));
+    const client = new Client(true);
+    await view.watchFrom('10', client);
+    await list(view, '50', hide('a', '40'), configMap('b', '41'));
+    expect(client.seen).toEqual(['DELETED a@40 x', 'ADDED b@41 x', 'BOOKMARK -@50']);
+  });
+
+  test('leaves and enters when the filter changes its mind; what looks as before is not told', async () => {
+    const view = newView();
+    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    const client = new Client();
+    await view.watchFrom('10', client);
+    shownAs.set('a', hidden);
+    await view.localChange(() => true);
+    shownAs.clear();
+    await view.localChange(() => true);
+    await view.localChange(() => true);
+    expect(client.seen).toEqual(['DELETED a@4 x', 'ADDED a@4 x']);
+  });
+
+  test('is told as DELETED to a client that resumes after a restart and may have seen it', async () => {
+    const view = newView();
+    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    shownAs.set('a', hidden);
+    const again = newView();
+    await again.restore(decodeViewRecord((await store.get(viewRecordKey(key))) ?? Buffer.from('{}')));
+    const client = new Client(true);
+    expect(await again.watchFrom('10', client)).toBe(true);
+    expect(client.seen).toEqual(['DELETED a@4 x', 'MODIFIED b@5 x', 'BOOKMARK -@10']);
+  });
+});
+
+test('a restart at which every filter is of its former mind replays nothing', async () => {
+  shownAs.set('a', 'local');
+  const view = newView();
+  await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+  const again = newView();
+  await again.restore(decodeViewRecord((await store.get(viewRecordKey(key))) ?? Buffer.from('{}')));
+  const client = new Client();
+  await again.watchFrom('10', client);
+  expect(client.seen).toEqual([]);
 });
 
 test('bookmarks move the version on, and go only to those who asked', async () => {

@@ -5,6 +5,7 @@ import { compareResourceVersions } from '../../kube/resource-version.ts';
 import type { Item, ListHead, TypeMeta, WatchFrame, Wire } from '../../kube/wire.ts';
 import { wireFor } from '../../kube/wires.ts';
 import type { Store, StoreOp, ViewKey } from '../types.ts';
+import { Appearances } from './appearances.ts';
 import { Audience, type Watcher } from './audience.ts';
 import { differenceEvents } from './difference.ts';
 import { LateWatcher } from './late-watcher.ts';
@@ -15,8 +16,8 @@ import type { ViewRecord } from './records.ts';
 import { memberKey } from './view-key.ts';
 import { ViewStorage, type RecordCipher } from './view-storage.ts';
 
-/** Which members of a view a local change is about. */
-export type Concerns = (key: string, bytes: Buffer, wire: Wire, typeMeta: TypeMeta) => boolean;
+/** Which members of a view a local change may be about: a cheap look that may say yes too often. */
+export type Concerns = (key: string, bytes: Buffer) => boolean;
 
 export interface ViewParts {
   readonly store: Store;
@@ -50,6 +51,7 @@ export class View {
   #resourceVersion = '';
   #localChangeAt: string | undefined;
   #members: Members;
+  #appearances = new Appearances();
   #tail: Promise<unknown> = Promise.resolve();
   #queue: WatchFrame[] = [];
   #queuedBytes = 0;
@@ -111,8 +113,11 @@ export class View {
     }
     if (this.#members.checksum !== record.checksum)
       throw new Error('objects of the view are missing from the store, or old');
+    await this.#lookAtAll();
     this.#resourceVersion = record.resourceVersion;
-    this.#audience.restart(this.#resourceVersion, record.localChangeAt === record.resourceVersion);
+    // A filter may have changed its mind while nobody was here to tell.
+    if ((record.appearance ?? 0) !== this.#appearances.checksum) this.#localChangeAt = record.resourceVersion;
+    this.#audience.restart(this.#resourceVersion, this.#localChangeAt === record.resourceVersion);
   }
 
   // -------------------------------------------------------------------------------------------------------------
@@ -179,15 +184,22 @@ export class View {
   // -------------------------------------------------------------------------------------------------------------
   // Changes of our own
 
-  /** Tells watchers that members look different now although the cloud's version did not change. */
+  /**
+   * Tells watchers which members look different now although the cloud's version did not change: those that a filter hides
+   * now as DELETED, those that it shows again as ADDED.
+   */
   async localChange(concerns: Concerns): Promise<void> {
     await this.#serial(async () => {
       if (!this.synced) return;
       const frames: Buffer[] = [];
       for (const item of await this.#storage.items(this.#members)) {
         const key = memberKey(item.namespace, item.name);
-        if (concerns(key, item.bytes, this.#wire, this.#typeMeta))
-          frames.push(this.#wire.frame('MODIFIED', this.#typeMeta, this.#present(item)));
+        if (!concerns(key, item.bytes)) continue;
+        const shown = this.#present(item);
+        const { wasHidden, changed } = this.#appearances.note(key, item.bytes, shown);
+        if (!changed) continue;
+        const type = shown === undefined ? 'DELETED' : wasHidden ? 'ADDED' : 'MODIFIED';
+        frames.push(this.#wire.frame(type, this.#typeMeta, shown ?? item.bytes));
       }
       if (frames.length === 0) return;
       this.#localChangeAt = this.#resourceVersion;
@@ -226,8 +238,11 @@ export class View {
       if (resume.kind === 'entries') {
         for (const entry of resume.entries) watcher.deliver(entry.frame);
       } else {
-        for (const bytes of await this.#presentedItems())
-          watcher.deliver(this.#wire.frame('MODIFIED', this.#typeMeta, bytes));
+        for (const item of await this.#storage.items(this.#members)) {
+          const shown = this.#present(item);
+          const type = shown === undefined ? 'DELETED' : 'MODIFIED';
+          watcher.deliver(this.#wire.frame(type, this.#typeMeta, shown ?? item.bytes));
+        }
         if (watcher.allowBookmarks) watcher.deliver(this.#bookmarkFrame(false));
       }
       const seen = compareResourceVersions(resourceVersion, this.#resourceVersion) > 0;
@@ -259,6 +274,7 @@ export class View {
   drop(): void {
     this.endWatches();
     this.#members = new Members(this.#settings.residentBytes);
+    this.#appearances = new Appearances();
     this.#resourceVersion = '';
   }
 
@@ -268,6 +284,9 @@ export class View {
     this.#adopt(load.wire, head);
     this.#members = load.members;
     await load.written();
+    // How its objects look is read from the store, where they have to be for that.
+    if (!this.#leftAlone && !this.#members.resident) await this.#storage.writeAhead(load.rest());
+    await this.#lookAtAll();
     const ops = load.rest().map((item) => this.#putOp(item));
     await this.#storage.write(ops, this.#record(head.resourceVersion, this.#members.checksum));
     this.#resourceVersion = head.resourceVersion;
@@ -284,18 +303,16 @@ export class View {
       if (change.type !== 'DELETED') {
         this.#presenter.cloudSaw(this.key, change.item);
         ops.push(this.#putOp(change.item));
-        const frame = this.#wire.frame(change.type, this.#typeMeta, this.#present(change.item));
-        entries.push({ resourceVersion: change.resourceVersion, frame });
+        const frame = this.#told(change.type, change.item, undefined);
+        if (frame !== undefined) entries.push({ resourceVersion: change.resourceVersion, frame });
         continue;
       }
       const last = await this.#storage.item(this.#members, change.key);
       if (last === undefined) continue;
       ops.push(this.#storage.delete(change.key));
       const stamped = this.#wire.withResourceVersion(last.bytes, change.resourceVersion);
-      entries.push({
-        resourceVersion: change.resourceVersion,
-        frame: this.#wire.frame('DELETED', this.#typeMeta, stamped),
-      });
+      const frame = this.#told('DELETED', { ...last, bytes: stamped }, undefined);
+      if (frame !== undefined) entries.push({ resourceVersion: change.resourceVersion, frame });
     }
     const checksum = this.#members.checksumAfter([
       ...load.changed.map(versionOf),
@@ -323,9 +340,11 @@ export class View {
     this.#queue = [];
     const ops: StoreOp[] = [];
     const versions: [string, string | undefined][] = [];
+    const told: (Buffer | undefined)[] = [];
     let version = this.#resourceVersion;
     for (const frame of frames) {
-      const { item } = frame;
+      const { item, type } = frame;
+      told.push(type === 'BOOKMARK' || type === 'ERROR' ? undefined : this.#told(type, item, frame.frame));
       if (compareResourceVersions(item.resourceVersion, version) > 0) version = item.resourceVersion;
       if (frame.type === 'BOOKMARK') continue;
       const deleted = frame.type === 'DELETED';
@@ -337,30 +356,52 @@ export class View {
     if (ops.length === 0) await this.#storage.writeRecord(record);
     else await this.#storage.write(ops, record);
     this.#queuedBytes -= bytes;
-    for (const frame of frames) this.#applyWritten(frame);
+    for (const [index, frame] of frames.entries()) this.#applyWritten(frame, told[index]);
   }
 
-  #applyWritten(frame: WatchFrame): void {
-    const { item } = frame;
+  #applyWritten({ item, type }: WatchFrame, told: Buffer | undefined): void {
     if (compareResourceVersions(item.resourceVersion, this.#resourceVersion) > 0)
       this.#resourceVersion = item.resourceVersion;
-    if (frame.type === 'BOOKMARK') {
+    if (type === 'BOOKMARK') {
       this.#tellBookmark();
       return;
     }
     this.#presenter.cloudSaw(this.key, item);
-    if (frame.type === 'DELETED') {
-      this.#members.delete(memberKey(item.namespace, item.name));
-      this.#audience.tell({ resourceVersion: this.#resourceVersion, local: false, frame: frame.frame });
-      return;
-    }
-    this.#setMember(item);
+    if (type === 'DELETED') this.#members.delete(memberKey(item.namespace, item.name));
+    else this.#setMember(item);
+    if (told !== undefined) this.#audience.tell({ resourceVersion: this.#resourceVersion, local: false, frame: told });
+  }
+
+  /**
+   * The frame that tells watchers of a change in the cloud, and a note of what it shows; undefined for what they do not see.
+   * `frame` as it came, if there is one.
+   */
+  #told(type: 'ADDED' | 'MODIFIED' | 'DELETED', item: Item, frame: Buffer | undefined): Buffer | undefined {
+    if (this.#leftAlone) return frame ?? this.#wire.frame(type, this.#typeMeta, item.bytes);
+    const key = memberKey(item.namespace, item.name);
     const shown = this.#present(item);
-    const sent =
-      shown === item.bytes
-        ? frame.frame
-        : this.#wire.frame(frame.type === 'ADDED' ? 'ADDED' : 'MODIFIED', this.#typeMeta, shown);
-    this.#audience.tell({ resourceVersion: this.#resourceVersion, local: false, frame: sent });
+    if (type === 'DELETED') {
+      if (this.#appearances.forget(key)) return undefined;
+      if (shown === undefined || shown === item.bytes)
+        return frame ?? this.#wire.frame(type, this.#typeMeta, item.bytes);
+      return this.#wire.frame(type, this.#typeMeta, shown);
+    }
+    const { wasHidden } = this.#appearances.note(key, item.bytes, shown);
+    if (shown === undefined) {
+      if (type === 'ADDED' || wasHidden) return undefined;
+      // As the API server does for an object that leaves a selector: its last state, at the version in which it left.
+      const last = this.#members.get(key)?.bytes ?? item.bytes;
+      return this.#wire.frame('DELETED', this.#typeMeta, this.#wire.withResourceVersion(last, item.resourceVersion));
+    }
+    if (shown === item.bytes && !wasHidden && frame !== undefined) return frame;
+    return this.#wire.frame(wasHidden ? 'ADDED' : type, this.#typeMeta, shown);
+  }
+
+  async #lookAtAll(): Promise<void> {
+    this.#appearances = new Appearances();
+    if (this.#leftAlone) return;
+    for (const item of await this.#storage.items(this.#members))
+      this.#appearances.note(memberKey(item.namespace, item.name), item.bytes, this.#present(item));
   }
 
   #adopt(wire: Wire, head: ListHead): void {
@@ -381,12 +422,18 @@ export class View {
     return new LateWatcher(inner, () => compareResourceVersions(this.#resourceVersion, resourceVersion) > 0);
   }
 
-  #present(item: Item): Buffer {
-    return this.#presenter.present(this.key, this.#wire, this.#typeMeta, item);
+  get #leftAlone(): boolean {
+    return this.#presenter.leavesAlone(this.key);
   }
 
+  #present(item: Item): Buffer | undefined {
+    return this.#presenter.present(this.key, this.#wire, item);
+  }
+
+  /** Of those that local clients see. */
   async #presentedItems(): Promise<Buffer[]> {
-    return (await this.#storage.items(this.#members)).map((item) => this.#present(item));
+    const items = await this.#storage.items(this.#members);
+    return items.map((item) => this.#present(item)).filter((shown) => shown !== undefined);
   }
 
   #setMember({ namespace, name, uid, resourceVersion, bytes }: Item): void {
@@ -406,6 +453,7 @@ export class View {
       typeMeta: this.#typeMeta,
       listKind: this.#listKind,
       checksum,
+      ...(this.#appearances.checksum === 0 ? {} : { appearance: this.#appearances.checksum }),
       ...(this.#localChangeAt === undefined ? {} : { localChangeAt: this.#localChangeAt }),
     };
   }
