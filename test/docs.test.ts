@@ -5,6 +5,7 @@ import path from 'node:path';
 import { Metrics } from '../runtime/metrics.ts';
 import { filterMetrics } from '../yurthub/filters/metrics.ts';
 import { FrontMetrics } from '../yurthub/front/metrics.ts';
+import { identityMetrics } from '../yurthub/identity/metrics.ts';
 import { createStoreMetrics } from '../yurthub/store/metrics.ts';
 import { uplinkMetrics } from '../yurthub/uplink/metrics.ts';
 import { viewMetrics } from '../yurthub/views/metrics.ts';
@@ -16,6 +17,7 @@ const root = path.join(__dirname, '..');
 const metricSets: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
   'yurthub/front': (metrics) => new FrontMetrics(metrics),
   'yurthub/uplink': uplinkMetrics,
+  'yurthub/identity': identityMetrics,
   'yurthub/views': viewMetrics,
   'yurthub/filters': filterMetrics,
   'yurthub/writes': writeMetrics,
