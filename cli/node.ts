@@ -19,7 +19,7 @@ export const nodeFlags: readonly Flag[] = [
       key,
       name: flagName(key),
       value: valueHelp(setting),
-      repeatable: setting.type === 'urls' || setting.type === 'addresses',
+      repeatable: ['urls', 'addresses', 'filters'].includes(String(setting.type)),
       doc: `${setting.doc}${bounds}${fallback}`,
     };
   }),
@@ -42,6 +42,7 @@ function valueHelp(setting: Setting): string | undefined {
     urls: 'URL[,URL…]',
     address: 'IP:PORT',
     addresses: 'IP:PORT[,IP:PORT…]',
+    filters: 'NAME[,NAME…]',
     boolean: undefined,
     bytes: 'BYTES[Ki|Mi|Gi]',
     count: 'NUMBER',

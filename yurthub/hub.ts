@@ -11,7 +11,8 @@ import type { Metrics } from '../runtime/metrics.ts';
 import { upstreamFiles } from './credential-files.ts';
 import { FilterFailures } from './filters/failures.ts';
 import { filterMetrics } from './filters/metrics.ts';
-import { ImagePullPolicyFilter, mayHoldAlways } from './filters/image-pull-policy.ts';
+import { makeFilters } from './filters/filters.ts';
+import { mayHoldAlways } from './filters/image-pull-policy.ts';
 import { StoreReadError } from './errors.ts';
 import { ClientTrustFiles } from './front/client-trust.ts';
 import { Front, frontDefaults } from './front/front.ts';
@@ -147,12 +148,16 @@ export class Hub {
       },
     );
     const gate = new ReturnGate({ uplink, log: log.child('return'), clock });
-    const filter = new ImagePullPolicyFilter(() => gate.cutOff);
+    const addresses = (): readonly AddressInfo[] => front.addresses;
+    const filters = makeFilters(
+      { nodeName, caPem: certificates.caCertificate, addresses, cutOff: () => gate.cutOff },
+      this.#settings.disabledFilters,
+    );
     // Views and write path need each other: readers see the overlay, and the overlay is made from what is stored.
     const filterFailures = new FilterFailures({ log: log.child('filters'), metrics: filterMetrics(metrics) });
     const presenter = new Presenter({
       overlay: () => writes.overlay,
-      filters: [filter],
+      filters,
       cloudSaw: (key, item) =>
         writes.cloudSaw(key.group, key.resource, item.namespace, item.name, item.resourceVersion),
       failed: (name, error) => filterFailures.note(name, error),

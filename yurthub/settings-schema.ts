@@ -1,7 +1,18 @@
 // The settings of `holdfast node` as data: the reader, the flags and `--help` are made from this one table.
+import { filterNames } from './filters/names.ts';
 
 export type SettingType =
-  'string' | 'file' | 'folder' | 'urls' | 'address' | 'addresses' | 'boolean' | 'bytes' | 'count' | readonly string[];
+  | 'string'
+  | 'file'
+  | 'folder'
+  | 'urls'
+  | 'address'
+  | 'addresses'
+  | 'filters'
+  | 'boolean'
+  | 'bytes'
+  | 'count'
+  | readonly string[];
 
 export interface Setting {
   readonly type: SettingType;
@@ -46,6 +57,10 @@ export const nodeSettingsSchema = {
     type: 'address',
     default: '127.0.0.1:10267',
     doc: 'Address of /healthz, /readyz and /metrics (plain HTTP).',
+  },
+  disabledFilters: {
+    type: 'filters',
+    doc: `Filters to switch off: objects are then shown to clients as the cloud has them. Of: ${filterNames.join(', ')}.`,
   },
   dataDir: {
     type: 'folder',

@@ -155,6 +155,16 @@ test('setting names become flags as people expect', () => {
   ]);
 });
 
+test('filters are switched off by name, and none is left that leads clients to a hub they do not trust', () => {
+  expect(readNodeSettings(base()).disabledFilters).toEqual([]);
+  const some = readNodeSettings({ ...base(), disabledFilters: 'image-pull-policy,hub-endpoint' });
+  expect(some.disabledFilters).toEqual(['image-pull-policy', 'hub-endpoint']);
+  expect(problemsOf({ ...base(), disabledFilters: 'hub-endpont' }).join()).toContain('did you mean hub-endpoint?');
+  expect(problemsOf({ ...base(), disabledFilters: 'hub-ca,hub-endpoint' }).join()).toContain(
+    'nobody would trust the hub that kube-proxy-config lead to',
+  );
+});
+
 test('an API server that is the hub itself is refused: the kubelet has such a kubeconfig', () => {
   const settings = { ...base(), apiServers: 'https://127.0.0.1:10261' };
   expect(() => readNodeSettings(settings)).toThrow('apiServers: https://127.0.0.1:10261 is where this hub listens');

@@ -9,6 +9,7 @@ import { nearest } from '../runtime/nearest.ts';
 import type { LogLevel } from '../runtime/log.ts';
 import { parseYaml } from '../runtime/yaml.ts';
 import { SettingsError } from './errors.ts';
+import { filterNames, filtersThatNeedTrust, type FilterName } from './filters/names.ts';
 import { flagName, nodeSettingsSchema, type Setting } from './settings-schema.ts';
 
 export interface ListenAddress {
@@ -32,6 +33,7 @@ export interface NodeSettings {
   readonly listen: readonly ListenAddress[];
   readonly manageLinkLocal: boolean;
   readonly opsListen: ListenAddress;
+  readonly disabledFilters: readonly FilterName[];
   readonly dataDir: string;
   readonly runDir: string;
   readonly logLevel: LogLevel;
@@ -134,12 +136,19 @@ export function readNodeSettings(
     if (listen.some((address) => address.host === hostname && String(address.port) === port))
       problems.push(`apiServers: ${url} is where this hub listens; name the API server itself`);
   }
+  const disabledFilters = (values['disabledFilters'] as readonly FilterName[] | undefined) ?? [];
+  const untrusted = filtersThatNeedTrust.filter((name) => !disabledFilters.includes(name));
+  if (disabledFilters.includes('hub-ca') && untrusted.length > 0)
+    problems.push(
+      `disabledFilters: without hub-ca nobody would trust the hub that ${untrusted.join(' and ')} lead to; disable them as well`,
+    );
   if (problems.length > 0) throw new SettingsError(problems);
   const { kubeconfig: _kubeconfig, ...rest } = values;
   return deepFreeze({
     listen: rest['listen'],
     manageLinkLocal: rest['manageLinkLocal'],
     opsListen: rest['opsListen'],
+    disabledFilters,
     dataDir: rest['dataDir'],
     runDir: rest['runDir'],
     logLevel: rest['logLevel'],
@@ -166,13 +175,7 @@ function parseDefault(setting: Setting): unknown {
 /** Throws Error with a message that says what is expected. */
 function parseValue(setting: Setting, raw: unknown): unknown {
   const { type } = setting;
-  if (typeof type === 'object') {
-    if (typeof raw === 'string' && type.includes(raw)) return raw;
-    const guess = typeof raw === 'string' ? nearest(raw, type) : undefined;
-    throw new Error(
-      `must be one of ${type.join(', ')}, is ${show(raw)}${guess === undefined ? '' : `; did you mean ${guess}?`}`,
-    );
-  }
+  if (typeof type === 'object') return parseChoice(type, raw);
   switch (type) {
     case 'boolean':
       if (raw === true || raw === 'true') return true;
@@ -185,6 +188,8 @@ function parseValue(setting: Setting, raw: unknown): unknown {
       return parseList(raw).map(parseServerUrl);
     case 'addresses':
       return parseList(raw).map(parseAddress);
+    case 'filters':
+      return parseList(raw).map(parseFilterName);
     case 'address':
       return parseAddress(raw);
     case 'string':
@@ -195,6 +200,19 @@ function parseValue(setting: Setting, raw: unknown): unknown {
     default:
       return type satisfies never;
   }
+}
+
+function parseChoice<T extends string>(choices: readonly T[], raw: unknown): T {
+  const found = choices.find((choice) => choice === raw);
+  if (found !== undefined) return found;
+  const guess = typeof raw === 'string' ? nearest(raw, choices) : undefined;
+  throw new Error(
+    `must be one of ${choices.join(', ')}, is ${show(raw)}${guess === undefined ? '' : `; did you mean ${guess}?`}`,
+  );
+}
+
+function parseFilterName(raw: unknown): FilterName {
+  return parseChoice(filterNames, raw);
 }
 
 function parseNumber(setting: Setting, raw: unknown, suffixes: boolean): number {

@@ -1,4 +1,7 @@
 // The filters by the names that settings, metrics and logs use.
 
-export const filterNames = ['image-pull-policy'] as const;
+export const filterNames = ['hub-ca', 'hub-endpoint', 'image-pull-policy', 'kube-proxy-config'] as const;
 export type FilterName = (typeof filterNames)[number];
+
+/** Whoever is led to the hub has to trust it. */
+export const filtersThatNeedTrust: readonly FilterName[] = ['hub-endpoint', 'kube-proxy-config'];

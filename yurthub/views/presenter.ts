@@ -12,7 +12,7 @@ export interface Filter {
   /** The same answer for the same collection, always. */
   concerns(collection: Collection): boolean;
   /** The bytes to show: `bytes` itself when nothing has to change, undefined to hide the object. */
-  apply(wire: Wire, bytes: Buffer): Buffer | undefined;
+  apply(wire: Wire, bytes: Buffer, collection: Collection): Buffer | undefined;
 }
 
 export interface PresenterParts {
@@ -33,11 +33,11 @@ export class Presenter {
   }
 
   /** Undefined for an object that local clients do not see. */
-  present(key: ViewKey, wire: Wire, item: Item): Buffer | undefined {
-    let shown = this.#parts.overlay().lookup(key.group, key.resource, item, wire.encoding) ?? item.bytes;
-    for (const filter of this.#filtersOf(key)) {
+  present(collection: Collection, wire: Wire, item: Item): Buffer | undefined {
+    let shown = this.#parts.overlay().lookup(collection.group, collection.resource, item, wire.encoding) ?? item.bytes;
+    for (const filter of this.#filtersOf(collection)) {
       try {
-        const next = filter.apply(wire, shown);
+        const next = filter.apply(wire, shown, collection);
         if (next === undefined) return undefined;
         shown = next;
       } catch (error) {

@@ -201,7 +201,9 @@ export class ViewSet implements ViewReader {
     const found = await this.#find(request);
     if (found === undefined) return undefined;
     const { view, item, entry } = found;
-    const bytes = this.#parts.presenter.present(view.key, view.wire, item);
+    // Asked for by name, whatever the view holds besides.
+    const collection = { ...view.key, fieldSelector: `metadata.name=${request.name}` };
+    const bytes = this.#parts.presenter.present(collection, view.wire, item);
     const live = entry.reflector?.state === 'live' && this.cloudReachable;
     return { wire: view.wire, typeMeta: view.typeMeta, bytes, live };
   }

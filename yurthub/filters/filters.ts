@@ -1,0 +1,57 @@
+// Which filters there are, and what each is made from. All of them apply to what views show to clients on this node,
+// online and offline, whoever the client is. A client whose requests pass through gets objects as the cloud has them:
+// it may mean to write back what it has read.
+import { BlockList, type AddressInfo } from 'node:net';
+import type { Filter } from '../views/presenter.ts';
+import { HubCaFilter } from './hub-ca.ts';
+import { HubEndpointFilter, type HubAddress } from './hub-endpoint.ts';
+import { ImagePullPolicyFilter } from './image-pull-policy.ts';
+import { KubeProxyConfigFilter } from './kube-proxy-config.ts';
+import type { FilterName } from './names.ts';
+
+export interface FilterParts {
+  readonly nodeName: string;
+  readonly caPem: string;
+  /** Where the hub listens; empty until it does. */
+  readonly addresses: () => readonly AddressInfo[];
+  /** True while the cloud is out of reach. */
+  readonly cutOff: () => boolean;
+}
+
+/** In the order in which they are applied. */
+export function makeFilters(parts: FilterParts, disabled: readonly FilterName[]): Filter[] {
+  const { nodeName, caPem, addresses, cutOff } = parts;
+  const filters: Record<FilterName, Filter> = {
+    'hub-ca': new HubCaFilter(caPem),
+    'hub-endpoint': new HubEndpointFilter(nodeName, () => reachableFromPods(addresses())),
+    'image-pull-policy': new ImagePullPolicyFilter(cutOff),
+    'kube-proxy-config': new KubeProxyConfigFilter(() => serverOnHost(addresses())),
+  };
+  return Object.entries(filters)
+    .filter(([name]) => !disabled.includes(name as FilterName))
+    .map(([, filter]) => filter);
+}
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+const everyAddress = ['0.0.0.0', '::'];
+
+export function reachableFromPods(addresses: readonly AddressInfo[]): HubAddress[] {
+  return addresses
+    .filter((address) => !isLoopback(address) && !everyAddress.includes(address.address))
+    .map(({ address, port, family }) => ({ host: address, port, family: family === 'IPv6' ? 'IPv6' : 'IPv4' }));
+}
+
+/** Loopback first: it is there also where the link-local address could not be added. */
+export function serverOnHost(addresses: readonly AddressInfo[]): string | undefined {
+  const chosen = addresses.find(isLoopback) ?? addresses[0];
+  if (chosen === undefined) return undefined;
+  const { family, port } = chosen;
+  const address = everyAddress.includes(chosen.address) ? (family === 'IPv6' ? '::1' : '127.0.0.1') : chosen.address;
+  return `https://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
+function isLoopback({ address, family }: AddressInfo): boolean {
+  return loopback.check(address, family === 'IPv6' ? 'ipv6' : 'ipv4');
+}
