@@ -24,6 +24,7 @@ import { Ops } from './front/ops.ts';
 import { PeerProcesses } from './front/peer-process.ts';
 import { SecretCipher } from './record-cipher.ts';
 import { ReturnGate } from './return-gate.ts';
+import { ReturnTurns } from './return-pace.ts';
 import { RoundTripRecord } from './round-trip-record.ts';
 import { Router } from './router.ts';
 import { Seal } from './seal.ts';
@@ -143,6 +144,7 @@ export class Hub {
       {
         ...defaultUplinkSettings,
         apiServers: this.#settings.apiServers,
+        apiServerOrder: this.#settings.apiServerOrder,
         tlsServerName: this.#settings.tlsServerName,
         expectedRoundTripMs: await roundTrip.load(),
       },
@@ -173,6 +175,7 @@ export class Hub {
         log: log.child('views'),
         clock,
         metrics: ofViews,
+        turns: new ReturnTurns(clock, Math.random),
       },
       { ...viewSettings, userAgent: `holdfast-yurthub/${version}` },
     );

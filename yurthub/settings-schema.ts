@@ -32,6 +32,11 @@ export const nodeSettingsSchema = {
   },
   nodeName: { type: 'string', doc: 'Name of this node. Default: from the client certificate (system:node:NAME).' },
   apiServers: { type: 'urls', doc: 'URLs of the API servers, https://HOST[:PORT] without a path.' },
+  apiServerOrder: {
+    type: ['priority', 'round-robin'],
+    default: 'priority',
+    doc: 'How several apiServers are used: priority takes the first that is healthy, round-robin each in turn.',
+  },
   tlsServerName: {
     type: 'string',
     doc: 'Name or address that the serving certificates must carry, where it differs from the host of apiServers.',

@@ -11,6 +11,7 @@ import { parseYaml } from '../runtime/yaml.ts';
 import { SettingsError } from './errors.ts';
 import { filterNames, filtersThatNeedTrust, type FilterName } from './filters/names.ts';
 import { flagName, nodeSettingsSchema, type Setting } from './settings-schema.ts';
+import type { ServerOrder } from './uplink/server-choice.ts';
 
 export interface ListenAddress {
   readonly host: string;
@@ -21,6 +22,7 @@ export interface NodeSettings {
   readonly nodeName: string;
   /** https origins without a trailing slash; at least one. */
   readonly apiServers: readonly string[];
+  readonly apiServerOrder: ServerOrder;
   /** Undefined: the host of each URL. */
   readonly tlsServerName: string | undefined;
   readonly certificateAuthority: PemSource;
@@ -129,6 +131,8 @@ export function readNodeSettings(
   for (const name of Object.keys(flagValues)) {
     if (!(name in nodeSettingsSchema)) problems.push(unknownName(`--${flagName(name)}`, name));
   }
+  const twice = apiServers?.find((url, index) => apiServers.indexOf(url) !== index);
+  if (twice !== undefined) problems.push(`apiServers: ${twice} is named twice; name each API server once`);
   const listen = (values['listen'] as readonly ListenAddress[] | undefined) ?? [];
   for (const url of apiServers ?? []) {
     const { hostname, port } = new URL(url);
@@ -159,6 +163,7 @@ export function readNodeSettings(
     maxConnections: rest['maxConnections'],
     nodeName,
     apiServers,
+    apiServerOrder: rest['apiServerOrder'],
     tlsServerName: rest['tlsServerName'] ?? kubeconfig?.tlsServerName,
     certificateAuthority,
     credential,

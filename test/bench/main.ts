@@ -5,12 +5,14 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { benchHub, hubMeasurements } from './hub.ts';
 import type { HubReport } from './hub.ts';
+import { benchReturn } from './return.ts';
 import { hubRows } from './rows.ts';
 import { fullScale, quickScale } from './scale.ts';
 import type { Scale } from './scale.ts';
 import { countFigures, table } from './table.ts';
 
 const usage = `npm run bench -- hub [flags]
+npm run bench -- return      5,000 hubs that come back to one API server at once, simulated: who calls when; seconds
 
 Measures the hub against a direct connection and against Go's standard reverse proxy, on a real kube-apiserver.
 
@@ -30,7 +32,8 @@ interface Arguments {
 }
 
 const parsed = readArguments(process.argv.slice(2));
-if (typeof parsed === 'string') {
+if (parsed === 'return') process.stdout.write(benchReturn(1));
+else if (typeof parsed === 'string') {
   process.stderr.write(`${parsed}\n\n${usage}`);
   process.exitCode = 2;
 } else if (parsed === undefined) process.stdout.write(usage);
@@ -77,8 +80,9 @@ function print(result: HubReport, only: readonly string[]): boolean {
   return missed === 0 && notMeasured === 0 && result.failures.length === 0;
 }
 
-/** A string says what is wrong; undefined asks for help. */
+/** `return` is that benchmark; another string says what is wrong; undefined asks for help. */
 function readArguments(args: readonly string[]): Arguments | string | undefined {
+  if (args.length === 1 && args[0] === 'return') return 'return';
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
@@ -95,7 +99,8 @@ function readArguments(args: readonly string[]): Arguments | string | undefined 
     });
     if (values.help) return undefined;
     const [name, ...more] = positionals;
-    if (name !== 'hub') return name === undefined ? 'which benchmark?' : `there is no benchmark ${name}; there is hub`;
+    if (name !== 'hub')
+      return name === undefined ? 'which benchmark?' : `there is no benchmark ${name}; there are hub and return`;
     if (more.length > 0 && values.only.length === 0) return `${more.join(' ')}: what is that?`;
     const only = [...values.only, ...more].flatMap((list) => list.split(','));
     const unknown = only.filter((measurement) => !(measurement in hubMeasurements));

@@ -45,6 +45,8 @@ interface Settings {
   controllerManagerArgs: readonly string[];
 }
 
+const secondApiserver = 'kube-apiserver-2';
+
 export class ControlPlane {
   readonly dir: string;
   readonly processes: ProcessTable;
@@ -52,6 +54,7 @@ export class ControlPlane {
   readonly api: ApiClient;
   readonly #settings: Settings;
   readonly #authority: CertificateAuthority;
+  #secondPort: number | undefined;
 
   private constructor(dir: string, settings: Settings) {
     this.dir = dir;
@@ -193,6 +196,18 @@ export class ControlPlane {
     await this.startApiserver();
   }
 
+  /** One more API server on the same etcd, as in a cluster of several; ends with `stop`, or by `stopSecondApiserver`. */
+  async startSecondApiserver(): Promise<{ readonly port: number; readonly url: string }> {
+    this.#secondPort ??= (await freePorts(1))[0] ?? 0;
+    await this.#startApiserver(secondApiserver, this.#secondPort);
+    await this.#ready(secondApiserver, this.#secondPort);
+    return { port: this.#secondPort, url: `https://${this.#settings.address}:${this.#secondPort}` };
+  }
+
+  async stopSecondApiserver(graceMs = 0): Promise<void> {
+    await this.processes.stop(secondApiserver, graceMs);
+  }
+
   /** Closes this object's own connections; the control plane goes on. */
   close(): void {
     this.api.close();
@@ -202,7 +217,7 @@ export class ControlPlane {
   async stop(): Promise<void> {
     this.close();
     // No grace: everything they hold is thrown away.
-    for (const name of ['kube-scheduler', 'kube-controller-manager', 'kube-apiserver', 'etcd']) {
+    for (const name of ['kube-scheduler', 'kube-controller-manager', secondApiserver, 'kube-apiserver', 'etcd']) {
       await this.processes.stop(name, 0);
     }
     if (this.#settings.ownsFolder) rmSync(this.dir, { recursive: true, force: true });
@@ -231,9 +246,9 @@ export class ControlPlane {
     ]);
   }
 
-  async #startApiserver(): Promise<void> {
-    const { address, port, etcdPort, controllers, apiserverArgs } = this.#settings;
-    await this.#start('kube-apiserver', [
+  async #startApiserver(name = 'kube-apiserver', port = this.#settings.port): Promise<void> {
+    const { address, etcdPort, controllers, apiserverArgs } = this.#settings;
+    await this.#start(name, [
       binary('kube-apiserver'),
       `--etcd-servers=http://127.0.0.1:${etcdPort}`,
       `--bind-address=${address}`,
@@ -298,16 +313,22 @@ export class ControlPlane {
     await this.processes.start(name, [...tie, ...argv], { logFile: this.logFile(name), cwd: this.dir });
   }
 
-  async #ready(): Promise<void> {
-    await waitFor(
-      'kube-apiserver is ready',
-      async () => {
-        this.processes.assertRunning('etcd');
-        this.processes.assertRunning('kube-apiserver');
-        return (await this.rawRequest('GET', '/readyz', undefined, { timeoutMs: 2_000 })).status === 200;
-      },
-      { deadlineMs: 60_000, everyMs: 50, context: () => logTail(this.logFile('kube-apiserver')) },
-    );
+  async #ready(name = 'kube-apiserver', port = this.#settings.port): Promise<void> {
+    const server = { url: `https://${this.#settings.address}:${port}`, ca: this.ca };
+    const api = new ApiClient(server, this.clientCertificate('admin', ['system:masters']));
+    try {
+      await waitFor(
+        `${name} is ready`,
+        async () => {
+          this.processes.assertRunning('etcd');
+          this.processes.assertRunning(name);
+          return (await api.rawRequest('GET', '/readyz', undefined, { timeoutMs: 2_000 })).status === 200;
+        },
+        { deadlineMs: 60_000, everyMs: 50, context: () => logTail(this.logFile(name)) },
+      );
+    } finally {
+      api.close();
+    }
   }
 
   logFile(name: string): string {

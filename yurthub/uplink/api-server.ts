@@ -127,6 +127,11 @@ export class ApiServer implements MonitoredPath {
     this.#monitor.check();
   }
 
+  /** Its streams had better go on at another API server, which can be reached. */
+  leave(): void {
+    this.#monitor.leave();
+  }
+
   /** After a 502, 503 or 504 without a Status: whether the API server itself cannot be asked. Callers share one question. */
   confirmLoss(): Promise<boolean> {
     this.#confirming ??= this.#confirmLoss().finally(() => void (this.#confirming = undefined));
@@ -163,8 +168,10 @@ export class ApiServer implements MonitoredPath {
     return this.#sessions.node.open();
   }
 
-  async probe(signal: AbortSignal): Promise<StreamSession> {
-    const session = await this.#startSession('node', signal, (options) => dialTls(this.#target, options));
+  async probe(signal: AbortSignal, connected: () => void): Promise<StreamSession> {
+    const session = await this.#startSession('node', signal, (options) =>
+      dialTls(this.#target, { ...options, connected }),
+    );
     try {
       const onAbort = (): void => session.destroy();
       signal.addEventListener('abort', onAbort, { once: true });

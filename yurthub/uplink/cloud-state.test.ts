@@ -1,5 +1,4 @@
 import {
-  chooseServer,
   decidePath,
   lossReasonOf,
   pingDeadlineMs,
@@ -52,12 +51,6 @@ test('the first connection after a start is given four remembered round trips, w
   expect(startDeadlineMs(20, 800, 2_000)).toBe(800);
   expect(startDeadlineMs(2_000, 800, 2_000)).toBe(8_000);
   expect(startDeadlineMs(undefined, 800, 2_000)).toBe(2_000);
-});
-
-test('the present server is kept while it works, then the first that works is taken', () => {
-  expect(chooseServer(['reachable', 'reachable'], 1)).toBe(1);
-  expect(chooseServer(['reachable', 'lost'], 1)).toBe(0);
-  expect(chooseServer(['suspect', 'lost'], 1)).toBeUndefined();
 });
 
 test.each([

@@ -76,18 +76,6 @@ export function startDeadlineMs(expectedRoundTripMs: number | undefined, floorMs
   return expectedRoundTripMs === undefined ? pingMs : Math.max(floorMs, 4 * expectedRoundTripMs);
 }
 
-/** When the next probe starts; `random` in [0, 1). Jitter, so that a site that returns does not call in step. */
-export function probeDelayMs(random: number, minMs: number, maxMs: number): number {
-  return minMs + random * (maxMs - minMs);
-}
-
-/** Which API server to use: the present one while it is reachable, else the first reachable one, else none. */
-export function chooseServer(statuses: readonly PathStatus[], present: number): number | undefined {
-  if (statuses[present] === 'reachable') return present;
-  const first = statuses.indexOf('reachable');
-  return first < 0 ? undefined : first;
-}
-
 const byCode: Readonly<Record<string, LossReason>> = {
   ECONNREFUSED: 'refused',
   ECONNRESET: 'reset',

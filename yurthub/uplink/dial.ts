@@ -35,6 +35,8 @@ export function dialTls(
     timeoutMs: number;
     clock: Clock;
     signal: AbortSignal;
+    /** Called when the TCP connection stands: TLS is still to come. */
+    connected?: () => void;
   },
 ): Promise<Dialled> {
   const { clock, signal, timeoutMs } = options;
@@ -75,7 +77,10 @@ export function dialTls(
     const onAbort = (): void => fail(signal.reason as Error);
     const onClose = (): void => fail(Object.assign(new Error('closed while connecting'), { code: 'ECONNRESET' }));
     const timer = clock.after(timeoutMs, () => fail(new DialTimeoutError(target, timeoutMs)));
-    socket.once('connect', () => void (roundTripMs = clock.monotonicMs() - startedMs));
+    socket.once('connect', () => {
+      roundTripMs = clock.monotonicMs() - startedMs;
+      options.connected?.();
+    });
     socket.once('secureConnect', onSecure);
     socket.once('close', onClose);
     // Stays for the life of the socket: an error between two owners must not end the process. Owners see 'close'.

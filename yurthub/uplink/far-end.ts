@@ -169,6 +169,16 @@ export class TestUplink {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
+  /** Looks again until a series has this value. */
+  async metricIs(series: string, value: number): Promise<void> {
+    while ((await this.metric(series)) !== value) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+
+  /** Asks again, whatever fails, until the answer is `text`. */
+  async answers(ask: () => Promise<string>, text: string): Promise<void> {
+    while ((await ask().catch(() => '')) !== text) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+
   /** Resolves when the cloud is as asked. */
   async cloud(reachable: boolean): Promise<void> {
     if (this.uplink.cloud.reachable === reachable) return;

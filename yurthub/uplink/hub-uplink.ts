@@ -21,12 +21,12 @@ import type {
 } from '../types.ts';
 import { BrokenExchange, ForwardAnswer, StreamedAnswer, WholeAnswer, type Answer } from './answers.ts';
 import { ApiServer } from './api-server.ts';
-import { chooseServer } from './cloud-state.ts';
 import type { Credentials } from './credentials.ts';
 import type { ExchangeFailure, Outgoing } from './exchange.ts';
 import { GatewayFilter } from './gateway-filter.ts';
 import { countRequest, type RequestOutcome, type UplinkMetrics } from './metrics.ts';
 import { holdsBody, planRetry, transportOf } from './request-plan.ts';
+import { chooseServer, newStanding, standingAfter, type ServerStanding } from './server-choice.ts';
 import type { UplinkSettings } from './settings.ts';
 
 export interface HubUplinkParts {
@@ -34,7 +34,7 @@ export interface HubUplinkParts {
   readonly clock: Clock;
   readonly metrics: UplinkMetrics;
   readonly credentials: Credentials;
-  /** In [0, 1): jitter of probes. */
+  /** In [0, 1): jitter of probes, and of the return to a server. */
   readonly random: () => number;
 }
 
@@ -43,7 +43,9 @@ export class HubUplink implements Uplink {
   readonly #settings: UplinkSettings;
   readonly #servers: readonly ApiServer[];
   readonly #listeners = new Set<(state: CloudState) => void>();
-  #present = 0;
+  readonly #standings: ServerStanding[];
+  /** Index of the server that the last request went to. */
+  #last: number;
   #cloud: CloudState;
 
   /** Throws TypeError when there is no API server, or one whose URL is not https. */
@@ -53,8 +55,12 @@ export class HubUplink implements Uplink {
     this.#settings = settings;
     this.#cloud = { reachable: true, sinceMs: parts.clock.wallMs() };
     this.#servers = settings.apiServers.map(
-      (url) => new ApiServer({ ...parts, statusChanged: () => this.#statusChanged() }, settings, url),
+      (url, index) => new ApiServer({ ...parts, statusChanged: () => this.#statusChanged(index) }, settings, url),
     );
+    this.#standings = this.#servers.map(() => newStanding(parts.clock.monotonicMs()));
+    // In turn: not all nodes begin at the same server.
+    this.#last = settings.apiServerOrder === 'priority' ? 0 : Math.floor(parts.random() * this.#servers.length);
+    for (const { name } of this.#servers) parts.metrics.serverReachable.set({ server: name }, 1);
   }
 
   /** Starts with reachable: true; a cloud that is out of reach is known within 3 s of `run`. */
@@ -64,7 +70,7 @@ export class HubUplink implements Uplink {
 
   /** Of the API server in use, milliseconds, as last measured; 0 before the first measure. */
   get roundTripMs(): number {
-    return this.#servers[this.#present]?.roundTripMs ?? 0;
+    return this.#servers[this.#last]?.roundTripMs ?? 0;
   }
 
   onCloudChange(listener: (state: CloudState) => void): () => void {
@@ -245,19 +251,32 @@ export class HubUplink implements Uplink {
   }
 
   #choose(): ApiServer | undefined {
-    const present = this.#servers[this.#present];
-    if (present?.status === 'reachable') return present;
-    const chosen = chooseServer(
-      this.#servers.map((server) => server.status),
-      this.#present,
-    );
+    const chosen =
+      this.#servers.length === 1
+        ? this.#standings[0]?.status === 'reachable'
+          ? 0
+          : undefined
+        : chooseServer(this.#settings.apiServerOrder, this.#standings, this.#last, this.#parts.clock.monotonicMs());
     if (chosen === undefined) return undefined;
-    this.#present = chosen;
+    if (chosen !== this.#last && this.#settings.apiServerOrder === 'priority')
+      this.#parts.log.info('requests go to another API server', { server: this.#servers[chosen]?.name });
+    this.#last = chosen;
     return this.#servers[chosen];
   }
 
-  #statusChanged(): void {
-    const reachable = this.#servers.some((server) => server.status === 'reachable');
+  #statusChanged(index: number): void {
+    const { clock, metrics, random } = this.#parts;
+    const [server, before] = [this.#servers[index], this.#standings[index]];
+    if (server === undefined || before === undefined) return;
+    const standing = standingAfter(before, server.status, clock.monotonicMs(), random(), this.#settings);
+    this.#standings[index] = standing;
+    metrics.serverReachable.set({ server: server.name }, standing.status === 'reachable' ? 1 : 0);
+    this.#cloudChanged();
+    if (this.#cloud.reachable) for (const other of this.#servers) other.leave();
+  }
+
+  #cloudChanged(): void {
+    const reachable = this.#standings.some(({ status }) => status === 'reachable');
     if (reachable === this.#cloud.reachable) return;
     this.#cloud = { reachable, sinceMs: this.#parts.clock.wallMs() };
     this.#parts.metrics.reachable.set(reachable ? 1 : 0);

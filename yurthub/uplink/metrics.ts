@@ -18,6 +18,11 @@ export type UplinkMetrics = ReturnType<typeof uplinkMetrics>;
 export function uplinkMetrics(metrics: Metrics) {
   const made = {
     reachable: metrics.gauge('holdfast_yurthub_cloud_reachable', '1 while any API server can be reached'),
+    serverReachable: metrics.gauge(
+      'holdfast_yurthub_api_server_reachable',
+      '1 while this API server can be reached, by host and port as in apiServers',
+      ['server'],
+    ),
     requests: metrics.tallies(
       'holdfast_yurthub_upstream_requests_total',
       'Requests towards API servers. broken: lost after the head; unreachable: no answer to be had',

@@ -6,12 +6,12 @@ import {
   decidePath,
   lossReasonOf,
   pingDeadlineMs,
-  probeDelayMs,
   startDeadlineMs,
   type PathAction,
   type PathEvent,
   type PathStatus,
 } from './cloud-state.ts';
+import { probeDelayMs, startsProbe } from '../return-pace.ts';
 import type { UplinkMetrics } from './metrics.ts';
 import type { UplinkSettings } from './settings.ts';
 import type { StreamSession } from './stream-session.ts';
@@ -22,8 +22,8 @@ export interface MonitoredPath {
   openSessions(): StreamSession[];
   /** Opens a session; a failure has been reported to `happened` when this rejects. */
   openSession(): Promise<StreamSession>;
-  /** A new connection on which the API server has answered. Leaves nothing behind when it rejects. */
-  probe(signal: AbortSignal): Promise<StreamSession>;
+  /** A new connection on which the API server has answered. Leaves nothing behind when it rejects. Tells of its TCP connection. */
+  probe(signal: AbortSignal, connected: () => void): Promise<StreamSession>;
   adopt(session: StreamSession): void;
   /** Bytes that arrived on each connection so far. */
   bytesRead(): Map<object, number>;
@@ -48,6 +48,8 @@ export class PathMonitor {
   #unansweredTimer: Timer | undefined;
   #idleTimer: Timer | undefined;
   #probing: AbortController | undefined;
+  /** Probes under way whose TCP connection stands. */
+  #heldProbes = 0;
   /** What had arrived when the path ceased to be reachable. */
   #arrivedAtLoss = new Map<object, number>();
 
@@ -119,6 +121,16 @@ export class PathMonitor {
     // First the state, then its consequences: who is rejected asks for the state.
     if (status !== before) this.#path.statusChanged(status);
     for (const action of actions) this.#act(action);
+  }
+
+  /**
+   * Another API server can be used, and this one cannot: what does not live here is given up, so that streams that wait for
+   * events in vain go on there. What lives stays: a server that ends in good order lets its watches end by themselves.
+   */
+  leave(): void {
+    if (this.#stopped || this.#status === 'reachable') return;
+    if (this.#status === 'suspect') this.#path.dropSilent(this.#arrivedAtLoss);
+    else this.#task(this.#endDeadSessions());
   }
 
   /** Asks the path for a sign of life, unless that is being done. */
@@ -224,12 +236,12 @@ export class PathMonitor {
     return pingDeadlineMs(this.#roundTripMs, this.#settings.pingTimeoutMs);
   }
 
-  #probeLater(signal: AbortSignal): void {
-    const { probeMinMs, probeMaxMs } = this.#settings;
-    const timer = this.#parts.clock.after(probeDelayMs(this.#parts.random(), probeMinMs, probeMaxMs), () => {
+  #probeLater(signal: AbortSignal, held = 0): void {
+    const timer = this.#parts.clock.after(probeDelayMs(this.#parts.random(), held, this.#settings), () => {
+      const isHeld = this.#heldProbes > 0;
       // Attempts overlap: one may take as long as a satellite link needs, and the next may find the link back.
-      this.#task(this.#probe(signal));
-      this.#probeLater(signal);
+      if (startsProbe(isHeld, held)) this.#task(this.#probe(signal));
+      this.#probeLater(signal, isHeld ? held + 1 : 0);
     });
     signal.addEventListener('abort', () => timer.cancel(), { once: true });
   }
@@ -237,8 +249,12 @@ export class PathMonitor {
   async #probe(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     const { metrics } = this.#parts;
+    let connected = false;
     try {
-      const session = await this.#path.probe(signal);
+      const session = await this.#path.probe(signal, () => {
+        connected = true;
+        this.#heldProbes += 1;
+      });
       metrics.connects.inc({ kind: 'probe', outcome: 'connected' });
       if (signal.aborted) {
         session.destroy();
@@ -250,7 +266,24 @@ export class PathMonitor {
       if (signal.aborted) return;
       metrics.connects.inc({ kind: 'probe', outcome: 'failed' });
       this.happened({ kind: 'dialFailed', reason: lossReasonOf(error) }, error);
+    } finally {
+      if (connected) this.#heldProbes -= 1;
     }
+  }
+
+  /** Ends the sessions that do not answer a ping while another API server is at hand. */
+  async #endDeadSessions(): Promise<void> {
+    const { clock } = this.#parts;
+    const ask = async (session: StreamSession): Promise<void> => {
+      const arrived = session.bytesRead;
+      const timer = clock.after(this.#pingMs, () => {
+        if (session.bytesRead === arrived) session.destroy();
+      });
+      // It has closed: its streams have failed already.
+      await session.ping(clock).catch(() => undefined);
+      timer.cancel();
+    };
+    await Promise.all(this.#path.openSessions().map(ask));
   }
 
   #task(task: Promise<void>): void {

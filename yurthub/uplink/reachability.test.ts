@@ -1,6 +1,7 @@
 // The cloud lost and back: a real server behind a relay that can break the link in the ways links break.
 import { renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
+import { constants } from 'node:http2';
 import net from 'node:net';
 import path from 'node:path';
 import { TcpRelay } from '../../runtime/tcp-relay.ts';
@@ -153,7 +154,7 @@ test('half-open: the path works and the old connections do not; streams on them 
 
 test('a server that thinks long on a living path is waited for', async () => {
   const far = await farEnd((_request, response) => void setTimeout(() => response.end('at last'), 400));
-  const hub = await hubOf([far.url]);
+  const hub = await hubOf([far.url], { pingTimeoutMs: 10_000 });
   expect(await ask(hub)).toBe('at last');
   expect(hub.uplink.cloud.reachable).toBe(true);
   expect(await hub.metric('holdfast_yurthub_upstream_losses_total{reason="silent"}')).toBe(0);
@@ -207,6 +208,109 @@ test('with two API servers the second takes over at once, and the cloud stays re
   expect(await ask(hub)).toBe('first');
   await first.cut('refuse');
   expect(await ask(hub)).toBe('second');
+  expect(hub.uplink.cloud.reachable).toBe(true);
+});
+
+test('a watch that waits on a server in a black hole is ended, and goes on at the other; the cloud was never lost', async () => {
+  const watched = (name: string): FarHandler => {
+    return (_request, response) => {
+      response.writeHead(200);
+      response.write(name);
+    };
+  };
+  const first = await relayTo((await farEnd(watched('first'))).port);
+  const second = await farEnd(watched('second'));
+  const hub = await hubOf([`https://127.0.0.1:${first.port}`, second.url], { idlePingMs: 50 });
+  const open = async (): Promise<AsyncIterator<Buffer>> => {
+    const { body } = await hub.uplink.stream({
+      method: 'GET',
+      target: '/api/v1/pods?watch=1',
+      headers: {},
+      lane: 'node',
+      signal: new AbortController().signal,
+    });
+    return body[Symbol.asyncIterator]();
+  };
+  const watch = await open();
+  expect(String((await watch.next()).value)).toBe('first');
+  let losses = 0;
+  hub.uplink.onCloudChange(() => (losses += 1));
+  await first.cut('blackhole');
+  await expect(watch.next()).rejects.toMatchObject({ code: 'ERR_CLOUD_UNREACHABLE' });
+  const resumed = await open();
+  expect(String((await resumed.next()).value)).toBe('second');
+  expect(losses).toBe(0);
+  expect(await hub.metric(`holdfast_yurthub_api_server_reachable{server="127.0.0.1:${first.port}"}`)).toBe(0);
+  await resumed.return?.();
+});
+
+test('the preferred server is gone back to when it has been well for a while, and not before', async () => {
+  const first = await relayTo((await farEnd((_request, response) => response.end('first'))).port);
+  const second = await farEnd((_request, response) => response.end('second'));
+  const urls = [`https://127.0.0.1:${first.port}`, second.url];
+  const reachable = `holdfast_yurthub_api_server_reachable{server="127.0.0.1:${first.port}"}`;
+  const hub = await hubOf(urls, { pingTimeoutMs: 10_000, steadyMinMs: 600_000 });
+  await first.cut('refuse');
+  expect(await ask(hub)).toBe('second');
+  await first.heal();
+  await hub.metricIs(reachable, 1);
+  expect(await ask(hub)).toBe('second');
+
+  const quick = await hubOf(urls, { pingTimeoutMs: 10_000, steadyMinMs: 1 });
+  await first.cut('refuse');
+  expect(await ask(quick)).toBe('second');
+  await first.heal();
+  await quick.metricIs(reachable, 1);
+  await quick.answers(() => ask(quick), 'first');
+});
+
+test('in turn: requests go to all servers that are well, and to the others when one is lost', async () => {
+  const answering = (name: string) => farEnd((_request, response) => response.end(name));
+  const relay = await relayTo((await answering('a')).port);
+  const urls = [`https://127.0.0.1:${relay.port}`, (await answering('b')).url, (await answering('c')).url];
+  const hub = await hubOf(urls, { apiServerOrder: 'round-robin', pingTimeoutMs: 10_000 });
+  const six = async (): Promise<string> => {
+    const texts: string[] = [];
+    for (let at = 0; at < 6; at += 1) texts.push(await ask(hub));
+    return texts.toSorted().join('');
+  };
+  expect(await six()).toBe('aabbcc');
+  await relay.cut('refuse');
+  await ask(hub);
+  await ask(hub);
+  expect(await six()).toBe('bbbccc');
+});
+
+test('both servers lost is the cloud lost, and either of them brings it back', async () => {
+  const relays = await Promise.all([1, 2].map(async () => await relayTo((await farEnd(answer)).port)));
+  const hub = await hubOf(
+    relays.map(({ port }) => `https://127.0.0.1:${port}`),
+    { pingTimeoutMs: 10_000 },
+  );
+  expect(await ask(hub)).toBe('live');
+  for (const relay of relays) await relay.cut('refuse');
+  await expect(ask(hub)).rejects.toMatchObject({ code: 'ERR_CLOUD_UNREACHABLE', sent: false });
+  expect(hub.uplink.cloud.reachable).toBe(false);
+  await relays[1]?.heal();
+  await hub.cloud(true);
+  expect(await ask(hub)).toBe('live');
+});
+
+test.each([
+  ['REFUSED_STREAM', constants.NGHTTP2_REFUSED_STREAM],
+  ['INTERNAL_ERROR', constants.NGHTTP2_INTERNAL_ERROR],
+])('a session that answers pings and ends every new stream with %s is replaced', async (_name, code) => {
+  let bad: unknown;
+  const far = await farEnd((request, response) => {
+    const { session } = request.stream;
+    bad ??= session;
+    // Its first answer is a good one.
+    if (session === bad && request.url !== '/api/v1/pods?watch=1&first') request.stream.close(code);
+    else response.end('live');
+  });
+  const hub = await hubOf([far.url], { pingTimeoutMs: 10_000 });
+  expect(await ask(hub, '/api/v1/pods?watch=1&first')).toBe('live');
+  await hub.answers(() => ask(hub, '/api/v1/pods?watch=1'), 'live');
   expect(hub.uplink.cloud.reachable).toBe(true);
 });
 

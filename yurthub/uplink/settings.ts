@@ -1,8 +1,14 @@
 // What the uplink can be told. The defaults carry the promises of design.md "Uplinks"; tests make them small.
 
-export interface UplinkSettings {
-  /** https URLs, in order of preference; only scheme, host and port count. */
+import type { ProbeTimes } from '../return-pace.ts';
+import type { ServerOrder, SteadySettings } from './server-choice.ts';
+
+/** Of ProbeTimes: while a path is not reachable an attempt starts after a random time between probeMinMs and probeMaxMs. */
+export interface UplinkSettings extends ProbeTimes, SteadySettings {
+  /** https URLs; only scheme, host and port count. */
   readonly apiServers: readonly string[];
+  /** How the next request finds its server among them. */
+  readonly apiServerOrder: ServerOrder;
   /** What serving certificates must carry, where it is not the host of the URL. */
   readonly tlsServerName?: string | undefined;
   /** Unary connections per API server and lane; requests beyond wait their turn. */
@@ -33,12 +39,10 @@ export interface UplinkSettings {
   readonly startTimeoutMs: number;
   readonly expectedRoundTripMs: number | undefined;
   readonly idlePingMs: number;
-  /** While a path is not reachable an attempt starts after a random time between these two. */
-  readonly probeMinMs: number;
-  readonly probeMaxMs: number;
 }
 
 export const defaultUplinkSettings: Omit<UplinkSettings, 'apiServers'> = {
+  apiServerOrder: 'priority',
   maxUnaryConnections: 64,
   unaryIdleMs: 25_000,
   maxStreamsPerSession: 100,
@@ -55,4 +59,7 @@ export const defaultUplinkSettings: Omit<UplinkSettings, 'apiServers'> = {
   idlePingMs: 30_000,
   probeMinMs: 500,
   probeMaxMs: 1_200,
+  probeHeldMaxMs: 15_000,
+  steadyMinMs: 30_000,
+  steadyMaxMs: 600_000,
 };

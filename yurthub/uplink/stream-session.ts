@@ -19,12 +19,17 @@ export class NoHttp2Error extends Error {
   }
 }
 
+/** Streams in a row that a session may end without an answer; one that has answered before is given up at the first REFUSED_STREAM. */
+const maxUnanswered = 3;
+
 export class StreamSession {
   readonly #session: http2.ClientHttp2Session;
   readonly #socket: tls.TLSSocket;
   readonly #maxStreams: number;
   #active = 0;
   #draining = false;
+  #hasAnswered = false;
+  #unansweredInARow = 0;
 
   private constructor(session: http2.ClientHttp2Session, socket: tls.TLSSocket, maxStreams: number) {
     this.#session = session;
@@ -109,13 +114,29 @@ export class StreamSession {
   request(headers: http2.OutgoingHttpHeaders): http2.ClientHttp2Stream {
     this.#active += 1;
     const stream = this.#session.request(headers, { endStream: true });
+    let answered = false;
+    stream.once('response', () => {
+      answered = true;
+      this.#hasAnswered = true;
+      this.#unansweredInARow = 0;
+    });
     stream.once('close', () => {
       this.#active -= 1;
+      if (!answered) this.#unanswered(stream.rstCode);
       // Destroyed by the far end, a session may keep its socket and then never emits 'close'.
       if (this.#session.destroyed) this.#socket.destroy();
       if (this.#draining && this.#active === 0) this.#session.close();
     });
     return stream;
+  }
+
+  /** A far end that answers pings and takes no streams any more has to be left, or every request comes back to it. */
+  #unanswered(code: number | undefined): void {
+    // Given up by the client.
+    if (code === http2.constants.NGHTTP2_CANCEL) return;
+    this.#unansweredInARow += 1;
+    const refused = code === http2.constants.NGHTTP2_REFUSED_STREAM && this.#hasAnswered;
+    if (refused || this.#unansweredInARow >= maxUnanswered) this.drain();
   }
 
   /** The round trip in milliseconds. Rejects when the session ends first. */

@@ -9,6 +9,7 @@ import { WireError } from '../../kube/errors.ts';
 import { compareResourceVersions } from '../../kube/resource-version.ts';
 import { wireFor } from '../../kube/wires.ts';
 import { CloudUnreachableError, StoreReadError, StoreWriteError } from '../errors.ts';
+import { ReflectorPace, type ReturnTurns, type Setback, type Turn } from '../return-pace.ts';
 import type { UpstreamReply, UpstreamStream, Uplink } from '../types.ts';
 import { upstreamTarget } from './view-key.ts';
 import type { FirstListClient } from './first-list.ts';
@@ -22,6 +23,8 @@ export interface ReflectorParts {
   readonly log: Log;
   readonly clock: Clock;
   readonly metrics: ViewMetrics;
+  /** Shared by all reflectors of the hub. */
+  readonly turns: Pick<ReturnTurns, 'take'>;
 }
 
 export interface ReflectorSettings {
@@ -48,8 +51,6 @@ export class RefusedError extends Error {
   }
 }
 
-const minBackoffMs = 200;
-const maxBackoffMs = 15_000;
 /** A watch that ends sooner is a failure, not a time-out. */
 const shortWatchMs = 1_000;
 const maxRefusalBytes = 64 << 10;
@@ -63,7 +64,8 @@ export class Reflector {
   #firstListClient: FirstListClient | undefined;
   #state: ReflectorState = 'listing';
   #listedOnce = false;
-  #backoffMs = minBackoffMs;
+  readonly #pace = new ReflectorPace(Math.random);
+  #turn: Turn | undefined;
   #refusal: UpstreamReply | undefined;
   #refusals = 0;
   #failures = 0;
@@ -107,8 +109,14 @@ export class Reflector {
     const { clock } = this.#parts;
     let listNeeded = true;
     let resumed = false;
+    let waitMs = 0;
+    let comesBack = false;
     while (!signal.aborted) {
       await this.#parts.cloudReady(signal);
+      // After the cloud is back, not before: all views of all nodes wait for that one moment.
+      if (waitMs > 0) await delay(clock, waitMs, signal);
+      this.#turn = comesBack ? await this.#nextTurn(signal) : undefined;
+      waitMs = 0;
       if (signal.aborted) return;
       const startedMs = clock.monotonicMs();
       try {
@@ -117,16 +125,21 @@ export class Reflector {
         listNeeded = false;
         listNeeded = await this.#watch(resumed && !listed, signal);
         resumed = false;
+        comesBack = listNeeded;
         // A version that is too old although it has just been listed: asking again at once would be a storm.
         if (listed && listNeeded && clock.monotonicMs() - startedMs < shortWatchMs) throw new ShortWatchError();
       } catch (error) {
+        if (error instanceof RefusedError && error.reply.statusCode === 429) this.#turn?.pushedBack();
         if (signal.aborted) return;
         if (error instanceof StoreWriteError || error instanceof StoreReadError) throw error;
-        if (this.#state === 'live' && clock.monotonicMs() - startedMs >= shortWatchMs) this.#backoffMs = minBackoffMs;
+        if (this.#state === 'live' && clock.monotonicMs() - startedMs >= shortWatchMs) this.#pace.settled();
         resumed = error instanceof CloudUnreachableError;
         listNeeded = this.#failed(error) || listNeeded;
         this.#setState('behind');
-        await delay(this.#parts.clock, this.#nextBackoffMs(error), signal);
+        waitMs = this.#pace.waitMs(this.#setback(error));
+        comesBack = true;
+      } finally {
+        this.#turn?.answered();
       }
     }
   }
@@ -196,6 +209,7 @@ export class Reflector {
     const wire = await this.#accepted(stream);
     this.#parts.metrics.watches.inc();
     this.#setState('live');
+    this.#turn?.answered();
     if (resumed) void this.#endIfCloudWentBack(ending);
     const scanner = wire.watchScanner({ maxFrameBytes: this.#settings.maxObjectBytes });
     for await (const chunk of stream.body) {
@@ -210,7 +224,7 @@ export class Reflector {
       }
     }
     if (this.#parts.clock.monotonicMs() - startedMs < shortWatchMs) throw new ShortWatchError();
-    this.#backoffMs = minBackoffMs;
+    this.#pace.settled();
     return false;
   }
 
@@ -300,17 +314,27 @@ export class Reflector {
     return true;
   }
 
-  #nextBackoffMs(error: unknown): number {
+  /** Undefined when `signal` aborts first. */
+  #nextTurn(signal: AbortSignal): Promise<Turn | undefined> {
+    return new Promise((resolve) => {
+      const leave = (): void => resolve(undefined);
+      signal.addEventListener('abort', leave, { once: true });
+      if (signal.aborted) leave();
+      this.#parts.turns.take((turn) => {
+        signal.removeEventListener('abort', leave);
+        if (signal.aborted) turn.answered();
+        resolve(turn);
+      });
+    });
+  }
+
+  #setback(error: unknown): Setback {
     if (error instanceof RefusedError) {
       const seconds = Number(headerValue(error.reply.headers, 'retry-after'));
-      if (Number.isFinite(seconds) && seconds > 0) return Math.min(seconds, 300) * 1_000 * (1 + Math.random() * 0.2);
+      return { kind: 'refused', retryAfterSeconds: seconds > 0 ? seconds : undefined };
     }
-    // The uplink says when the cloud is back; only a short pause keeps streams that die together from racing. While the
-    // API server answers and its streams break all the same, a short pause each time would be a storm.
-    if (error instanceof CloudUnreachableError && this.#failures <= 1) return Math.random() * 100;
-    const waitMs = this.#backoffMs * (0.5 + Math.random());
-    this.#backoffMs = Math.min(this.#backoffMs * 2, maxBackoffMs);
-    return waitMs;
+    if (error instanceof CloudUnreachableError) return { kind: 'unreachable', repeated: this.#failures > 1 };
+    return { kind: 'failed' };
   }
 
   #setState(state: ReflectorState): void {

@@ -7,6 +7,7 @@ import type { ResourceRequest } from '../../kube/request-info.ts';
 import { compareResourceVersions } from '../../kube/resource-version.ts';
 import type { TypeMeta, Wire } from '../../kube/wire.ts';
 import { StoreReadError } from '../errors.ts';
+import type { ReturnTurns } from '../return-pace.ts';
 import type { Store, StoredObject, UpstreamReply, Uplink, ViewKey, ViewReader } from '../types.ts';
 import type { FirstListClient } from './first-list.ts';
 import type { ViewMetrics } from './metrics.ts';
@@ -26,6 +27,7 @@ export interface ViewSetParts {
   readonly log: Log;
   readonly clock: Clock;
   readonly metrics: ViewMetrics;
+  readonly turns: ReturnTurns;
 }
 
 export interface ViewSetSettings extends ViewSettings {
