@@ -10,6 +10,8 @@ import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { upstreamFiles } from './credential-files.ts';
 import { FilterFailures } from './filters/failures.ts';
+import { LocalPods } from './filters/local-pods.ts';
+import { LocalPodsFeed } from './filters/local-pods-feed.ts';
 import { filterMetrics } from './filters/metrics.ts';
 import { makeFilters } from './filters/filters.ts';
 import { mayHoldAlways } from './filters/image-pull-policy.ts';
@@ -31,7 +33,7 @@ import { Seal } from './seal.ts';
 import type { NodeSettings } from './settings.ts';
 import { SingleObjects } from './single-objects.ts';
 import { openStore, type OpenedStore } from './store/level-store.ts';
-import type { CloudState } from './types.ts';
+import type { CloudState, ViewReader } from './types.ts';
 import { HubUplink } from './uplink/hub-uplink.ts';
 import { Credentials } from './uplink/credentials.ts';
 import { uplinkMetrics } from './uplink/metrics.ts';
@@ -150,9 +152,10 @@ export class Hub {
       },
     );
     const gate = new ReturnGate({ uplink, log: log.child('return'), clock });
+    const localPods = new LocalPods();
     const addresses = (): readonly AddressInfo[] => front.addresses;
     const filters = makeFilters(
-      { nodeName, caPem: certificates.caCertificate, addresses, cutOff: () => gate.cutOff },
+      { nodeName, caPem: certificates.caCertificate, addresses, cutOff: () => gate.cutOff, localPods },
       this.#settings.disabledFilters,
     );
     // Views and write path need each other: readers see the overlay, and the overlay is made from what is stored.
@@ -179,8 +182,25 @@ export class Hub {
       },
       { ...viewSettings, userAgent: `holdfast-yurthub/${version}` },
     );
+    const localPodsFeed = new LocalPodsFeed({
+      clock,
+      pods: localPods,
+      statuses: () => writes.podStatuses(),
+      refresh: async (texts) => {
+        const concerns: Concerns = (_key, bytes) => texts.some((text) => bytes.includes(text));
+        for (const resource of endpoints) await views.refresh(resource, concerns);
+      },
+      failed: (error) => log.error('watchers of endpoints could not be told of pods', { error: String(error) }),
+    });
+    const shownViews: ViewReader = {
+      stored: (request) => views.stored(request),
+      localChange: async (request) => {
+        await views.localChange(request);
+        if (request.resource === 'pods') await localPodsFeed.follow();
+      },
+    };
     const writes = new OfflineWrites(
-      { store, seal, uplink, views, log: log.child('writes'), metrics, clock },
+      { store, seal, uplink, views: shownViews, log: log.child('writes'), metrics, clock },
       {
         nodeName,
         eventSpoolMaxCount: this.#settings.eventSpoolMaxEvents,
@@ -191,6 +211,7 @@ export class Hub {
     const singles = new SingleObjects(store, cipher, singleSettings);
     const load = async (): Promise<void> => {
       throwFirst(await Promise.allSettled([views.load(), writes.load(), singles.load()]));
+      await localPodsFeed.follow();
     };
     await credentials.load();
     // The second time after damage that the first one found: reads wait while it is repaired.
@@ -244,6 +265,7 @@ export class Hub {
       returned: async () => {
         await roundTrip.keep(uplink.roundTripMs);
         await views.refresh(pods, changed);
+        await localPodsFeed.returned();
       },
     };
 
@@ -275,12 +297,17 @@ export class Hub {
         throwFirst(outcome);
       }),
     ]);
+    localPodsFeed.stop();
     throwFirst(results);
     log.info('the hub has stopped');
   }
 }
 
 const pods = { group: '', resource: 'pods' } as const;
+const endpoints = [
+  { group: 'discovery.k8s.io', resource: 'endpointslices' },
+  { group: '', resource: 'endpoints' },
+] as const;
 
 function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
   for (const result of results) if (result.status === 'rejected') throw result.reason;

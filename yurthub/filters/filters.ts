@@ -7,6 +7,8 @@ import { HubCaFilter } from './hub-ca.ts';
 import { HubEndpointFilter, type HubAddress } from './hub-endpoint.ts';
 import { ImagePullPolicyFilter } from './image-pull-policy.ts';
 import { KubeProxyConfigFilter } from './kube-proxy-config.ts';
+import { LocalEndpointsFilter } from './local-endpoints.ts';
+import type { LocalPods } from './local-pods.ts';
 import type { FilterName } from './names.ts';
 
 export interface FilterParts {
@@ -16,16 +18,18 @@ export interface FilterParts {
   readonly addresses: () => readonly AddressInfo[];
   /** True while the cloud is out of reach. */
   readonly cutOff: () => boolean;
+  readonly localPods: LocalPods;
 }
 
 /** In the order in which they are applied. */
 export function makeFilters(parts: FilterParts, disabled: readonly FilterName[]): Filter[] {
-  const { nodeName, caPem, addresses, cutOff } = parts;
+  const { nodeName, caPem, addresses, cutOff, localPods } = parts;
   const filters: Record<FilterName, Filter> = {
     'hub-ca': new HubCaFilter(caPem),
     'hub-endpoint': new HubEndpointFilter(nodeName, () => reachableFromPods(addresses())),
     'image-pull-policy': new ImagePullPolicyFilter(cutOff),
     'kube-proxy-config': new KubeProxyConfigFilter(() => serverOnHost(addresses())),
+    'local-endpoints': new LocalEndpointsFilter(nodeName, localPods),
   };
   return Object.entries(filters)
     .filter(([name]) => !disabled.includes(name as FilterName))

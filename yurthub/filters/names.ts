@@ -1,6 +1,12 @@
 // The filters by the names that settings, metrics and logs use.
 
-export const filterNames = ['hub-ca', 'hub-endpoint', 'image-pull-policy', 'kube-proxy-config'] as const;
+export const filterNames = [
+  'hub-ca',
+  'hub-endpoint',
+  'image-pull-policy',
+  'kube-proxy-config',
+  'local-endpoints',
+] as const;
 export type FilterName = (typeof filterNames)[number];
 
 /** Whoever is led to the hub has to trust it. */

@@ -7,6 +7,7 @@ import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { ResourceRequest } from '../../kube/request-info.ts';
 import { failure } from '../../kube/status.ts';
+import type { KubeObject } from '../../kube/wire.ts';
 import { sendReply, sendStatus } from '../answers.ts';
 import { BodyTooLargeError, CloudUnreachableError, SealError, StoreWriteError } from '../errors.ts';
 import type { HubRequest, HubResponse, Overlay, Store, Uplink, UpstreamReply, ViewReader } from '../types.ts';
@@ -88,6 +89,12 @@ export class OfflineWrites {
   /** What local readers see in place of what the cloud said. */
   get overlay(): Overlay {
     return this.#status.overlay;
+  }
+
+  /** Status of every pod that was written here and that the cloud does not have yet. */
+  *podStatuses(): Iterable<{ uid: string; status: KubeObject }> {
+    for (const { resource, uid, written } of this.#status.overlay.entries())
+      if (resource === 'pods') yield { uid, status: written.status };
   }
 
   /** Whether `handle` is for this request: a write of the node, or its Lease. */

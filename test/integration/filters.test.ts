@@ -1,0 +1,190 @@
+// What clients on the node are shown otherwise than the cloud has it, in front of a real kube-apiserver: lists, watches
+// and their transitions, online, cut off, after a restart and after the return.
+import { networkInterfaces } from 'node:os';
+import { TcpRelay } from '../../runtime/tcp-relay.ts';
+import { ControlPlane } from '../cluster/control-plane.ts';
+import { describeWithApiserver } from '../cluster/integration.ts';
+import { HubUnderTest } from './hub-under-test.ts';
+import type { LocalWatch, WatchEvent } from './local-client.ts';
+
+interface Slice {
+  readonly metadata: { readonly name: string; readonly uid: string; readonly resourceVersion: string };
+  readonly endpoints: { readonly addresses: string[]; readonly conditions: { readonly ready?: boolean } }[] | null;
+  readonly ports: { readonly name: string; readonly port: number }[];
+}
+interface List<T> {
+  readonly metadata: { readonly resourceVersion: string };
+  readonly items: T[];
+}
+
+const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
+const pods = '/api/v1/namespaces/default/pods';
+const configMaps = '/api/v1/namespaces/default/configmaps';
+const merge = { contentType: 'application/merge-patch+json' };
+
+describeWithApiserver('filters in front of a real API server', () => {
+  let plane: ControlPlane;
+  let relay: TcpRelay;
+  let node: HubUnderTest;
+
+  beforeAll(async () => {
+    plane = await ControlPlane.start({ controllers: false });
+    await plane.request('POST', '/api/v1/namespaces/default/serviceaccounts', { metadata: { name: 'default' } });
+  }, 60_000);
+  afterAll(async () => {
+    await plane?.stop();
+  });
+
+  beforeEach(async () => {
+    relay = new TcpRelay({ host: plane.address, port: plane.port }, { port: 0 });
+    await relay.listen();
+    const operator = plane.clientCertificate('operator', ['system:masters']);
+    const [address] = outsideAddresses();
+    node = await HubUnderTest.start({
+      apiServer: `https://127.0.0.1:${relay.port}`,
+      ca: plane.ca,
+      node: { cert: operator.certificate, key: operator.key },
+      settings: { listen: ['127.0.0.1:0', ...(address === undefined ? [] : [`${address}:0`])] },
+    });
+  });
+  afterEach(async () => {
+    await node.remove();
+    await relay.close();
+  });
+
+  async function cut(): Promise<void> {
+    await relay.cut('refuse');
+    await untilCloud(false);
+  }
+  async function heal(): Promise<void> {
+    await relay.heal();
+    await untilCloud(true);
+  }
+  async function untilCloud(reachable: boolean): Promise<void> {
+    while (node.hub.status().cloud.reachable !== reachable) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  async function listAndWatch(path: string): Promise<LocalWatch> {
+    const separator = path.includes('?') ? '&' : '?';
+    const list = await node.client.get<List<unknown>>(`${path}${separator}resourceVersion=0`);
+    const { resourceVersion } = list.metadata;
+    return await node.client.watch(`${path}${separator}watch=true&resourceVersion=${resourceVersion}`);
+  }
+
+  async function createSlice(name: string, service: string, endpoints: object[]): Promise<void> {
+    await plane.request('POST', slices, {
+      metadata: { name, labels: { 'kubernetes.io/service-name': service } },
+      addressType: 'IPv4',
+      endpoints,
+      ports: [{ name: 'https', protocol: 'TCP', port: 6443 }],
+    });
+  }
+  /** The version that it has then. */
+  async function patchSlice(name: string, patch: object): Promise<string> {
+    const slice = await plane.request<Slice>('PATCH', `${slices}/${name}`, patch, merge);
+    return slice.metadata.resourceVersion;
+  }
+
+  const outside = outsideAddresses().length > 0 ? test : test.skip;
+  outside(
+    'the Service of the API servers leads to the hub in lists and watches, whatever the cloud says of it',
+    async () => {
+      await createSlice('kubernetes', 'kubernetes', [{ addresses: ['10.0.0.1'], conditions: { ready: true } }]);
+      const hub = node.hub.addresses[1];
+      const toHub = { endpoints: [{ addresses: [hub?.address] }], ports: [{ name: 'https', port: hub?.port }] };
+      const list = await node.client.get<List<Slice>>(`${slices}?resourceVersion=0`);
+      expect(list.items).toMatchObject([toHub]);
+      const watch = await listAndWatch(slices);
+      await patchSlice('kubernetes', { endpoints: [{ addresses: ['10.0.0.2'] }] });
+      expect((await watch.until(ofType('MODIFIED'))).object).toMatchObject(toHub);
+      await cut();
+      expect(await node.client.get<Slice>(`${slices}/kubernetes`)).toMatchObject(toHub);
+      await heal();
+      await plane.request('DELETE', `${slices}/kubernetes`);
+      await watch.until(ofType('DELETED'));
+    },
+  );
+
+  test('the hub’s CA stands beside the cluster’s where the kubelet reads it, and nowhere else', async () => {
+    const data = { 'ca.crt': plane.ca };
+    await plane.request('POST', configMaps, { metadata: { name: 'kube-root-ca.crt' }, data });
+    const named = `${configMaps}?fieldSelector=metadata.name%3Dkube-root-ca.crt`;
+    const list = await node.client.get<List<{ data: Record<string, string> }>>(`${named}&resourceVersion=0`);
+    expect(list.items[0]?.data['ca.crt']).toBe(`${plane.ca.trim()}\n${node.hub.caPem.trim()}\n`);
+    const wide = await node.client.get<List<unknown>>(`${configMaps}?resourceVersion=0`);
+    expect(wide.items).toMatchObject([{ data }]);
+    await plane.request('DELETE', `${configMaps}/kube-root-ca.crt`);
+  });
+
+  test('a pod’s new address reaches the watchers of its endpoints while cut off, survives a restart, and gives way to the cloud’s', async () => {
+    const pod = await plane.request<{ metadata: { uid: string } }>('POST', pods, {
+      metadata: { name: 'web' },
+      spec: { nodeName: 'edge1', containers: [{ name: 'main', image: 'main:1' }] },
+    });
+    const targetRef = { kind: 'Pod', namespace: 'default', name: 'web', uid: pod.metadata.uid };
+    const endpoint = (address: string, ready: boolean): object => ({
+      addresses: [address],
+      nodeName: 'edge1',
+      targetRef,
+      conditions: { ready },
+    });
+    await createSlice('web-1', 'web', [endpoint('10.244.1.2', true)]);
+    await node.client.get(`${pods}?fieldSelector=spec.nodeName%3Dedge1&resourceVersion=0`);
+    const watch = await listAndWatch(slices);
+
+    await cut();
+    const status = {
+      podIP: '10.244.1.9',
+      podIPs: [{ ip: '10.244.1.9' }],
+      conditions: [{ type: 'Ready', status: 'True' }],
+    };
+    await patchStatus({ metadata: { uid: pod.metadata.uid }, status });
+    const moved = await watch.until(ofType('MODIFIED'));
+    expect(addressesOf(moved)).toEqual(['10.244.1.9']);
+
+    await node.stop();
+    await node.start();
+    await untilCloud(false);
+    const list = await node.client.get<List<Slice>>(`${slices}?resourceVersion=0`);
+    expect(list.items[0]?.endpoints).toMatchObject([{ addresses: ['10.244.1.9'], conditions: { ready: true } }]);
+
+    const again = await listAndWatch(slices);
+    const missed = await patchSlice('web-1', { endpoints: [endpoint('10.244.1.2', false)] });
+    await heal();
+    // The cloud has not heard of the new address yet: what the node knows still stands.
+    expect(addressesOf(await again.until(atVersion(missed)))).toEqual(['10.244.1.9']);
+    const heard = await patchSlice('web-1', { endpoints: [endpoint('10.244.1.9', false)] });
+    const told = await again.until(atVersion(heard));
+    expect(told.object['endpoints']).toMatchObject([{ addresses: ['10.244.1.9'], conditions: { ready: false } }]);
+    await plane.request('DELETE', `${slices}/web-1`);
+    await plane.request('DELETE', `${pods}/web?gracePeriodSeconds=0`);
+  });
+
+  async function patchStatus(patch: object): Promise<void> {
+    const answer = await node.client.request('PATCH', `${pods}/web/status`, {
+      body: JSON.stringify(patch),
+      headers: { 'content-type': 'application/strategic-merge-patch+json' },
+    });
+    expect([answer.status, answer.status === 200 ? '' : answer.body.toString()]).toEqual([200, '']);
+  }
+});
+
+const ofType =
+  (type: string) =>
+  (event: WatchEvent): boolean =>
+    event.type === type;
+
+const atVersion =
+  (resourceVersion: string) =>
+  (event: WatchEvent): boolean =>
+    event.type === 'MODIFIED' && event.object.metadata.resourceVersion === resourceVersion;
+
+function addressesOf(event: WatchEvent): string[] {
+  return ((event.object['endpoints'] ?? []) as { addresses: string[] }[]).flatMap(({ addresses }) => addresses);
+}
+
+function outsideAddresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ internal, family }) => !internal && family === 'IPv4')
+    .map(({ address }) => address);
+}
