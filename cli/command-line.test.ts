@@ -11,6 +11,7 @@ async function run(...argv: string[]): Promise<{ status: number; out: string; er
       err: (text) => void (err += text),
       signal: new AbortController().signal,
       kubeconfig: undefined,
+      proxy: { httpsProxy: '', noProxy: '' },
       terminal: undefined,
     },
     argv,

@@ -5,6 +5,7 @@ import { UsageError } from './errors.ts';
 import { flagHelp, parseFlags, type Flag } from './flags.ts';
 import { nodeFlags, runNodeCommand } from './node.ts';
 import type { Terminal } from './terminal.ts';
+import { runTunnelAgentCommand, runTunnelServerCommand, tunnelAgentFlags, tunnelServerFlags } from './tunnel.ts';
 
 export interface CommandLineParts {
   readonly version: string;
@@ -14,6 +15,8 @@ export interface CommandLineParts {
   readonly signal: AbortSignal;
   /** The value of KUBECONFIG; undefined when unset or empty. */
   readonly kubeconfig: string | undefined;
+  /** The values of HTTPS_PROXY and NO_PROXY; empty when unset. */
+  readonly proxy: { readonly httpsProxy: string; readonly noProxy: string };
   /** Undefined when input or output is no terminal. */
   readonly terminal: Terminal | undefined;
 }
@@ -30,6 +33,22 @@ const commands: Readonly<Record<string, Command>> = {
     flags: nodeFlags,
     run: async (flags, { signal, version }) => {
       await runNodeCommand(flags, signal, version);
+      return 0;
+    },
+  },
+  'tunnel-agent': {
+    summary: 'Let tunnel servers in the cloud reach this node: kubectl logs, exec, port-forward behind NAT.',
+    flags: tunnelAgentFlags,
+    run: async (flags, parts) => {
+      await runTunnelAgentCommand(flags, parts);
+      return 0;
+    },
+  },
+  'tunnel-server': {
+    summary: 'Beside an API server: take its connections to nodes behind NAT to their agents.',
+    flags: tunnelServerFlags,
+    run: async (flags, parts) => {
+      await runTunnelServerCommand(flags, parts);
       return 0;
     },
   },
@@ -99,7 +118,7 @@ function overview(): string {
     '',
     'Usage: holdfast COMMAND [flags]',
     '',
-    ...rows.map(([name, summary]) => `  ${name.padEnd(9)}${summary}`),
+    ...rows.map(([name, summary]) => `  ${name.padEnd(15)}${summary}`),
     '',
     'holdfast COMMAND --help lists the flags of a command.',
   ].join('\n');

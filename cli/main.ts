@@ -26,6 +26,10 @@ const status = await runCommandLine(
     err: (text) => void process.stderr.write(`${text}\n`),
     signal: stop.signal,
     kubeconfig: process.env['KUBECONFIG'] || undefined,
+    proxy: {
+      httpsProxy: process.env['HTTPS_PROXY'] ?? process.env['https_proxy'] ?? '',
+      noProxy: process.env['NO_PROXY'] ?? process.env['no_proxy'] ?? '',
+    },
     terminal: openTerminal(process.stdin, process.stdout),
   },
   process.argv.slice(2),

@@ -4,6 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Metrics } from '../runtime/metrics.ts';
 import { filterMetrics } from '../yurthub/filters/metrics.ts';
+import { AgentMetrics } from '../tunnel-agent/metrics.ts';
+import { ServerMetrics } from '../tunnel-server/metrics.ts';
 import { FrontMetrics } from '../yurthub/front/metrics.ts';
 import { identityMetrics } from '../yurthub/identity/metrics.ts';
 import { createStoreMetrics } from '../yurthub/store/metrics.ts';
@@ -22,6 +24,8 @@ const metricSets: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
   'yurthub/filters': filterMetrics,
   'yurthub/writes': writeMetrics,
   'yurthub/store': createStoreMetrics,
+  'tunnel-agent': (metrics) => new AgentMetrics(metrics),
+  'tunnel-server': (metrics) => new ServerMetrics(metrics),
 };
 
 /** Codes of Node.js, or their beginnings, that our code looks at and never gives. */
@@ -35,7 +39,16 @@ const codesOfNode = new Set([
 ]);
 
 /** The program's own sources, relative to the root: neither tests nor what only tests use. */
-const sources = ['runtime', 'kube', 'yurthub', 'embedded-apiserver', 'cli'].flatMap((folder) =>
+const sources = [
+  'runtime',
+  'kube',
+  'yurthub',
+  'tunnel',
+  'tunnel-agent',
+  'tunnel-server',
+  'embedded-apiserver',
+  'cli',
+].flatMap((folder) =>
   readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
     .map((file) => path.join(folder, file)),
@@ -80,10 +93,12 @@ describe('docs/metrics.md', () => {
     const metrics = new Metrics();
     for (const make of Object.values(metricSets)) make(metrics);
     const missing: string[] = [];
-    for (const [, name, labels] of (await metrics.text()).matchAll(/^(\w+)\{(.*)\}/gm)) {
+    for (const [, series = '', labels] of (await metrics.text()).matchAll(/^(\w+)\{(.*)\}/gm)) {
+      const name = series.replace(/_(bucket|sum|count)$/, '');
       const text = rows.find((row) => row[1] === name)?.[5] ?? '';
-      for (const [, value = ''] of (labels ?? '').matchAll(/="([^"]*)"/g))
-        if (!new RegExp(`(?<![\\w-])${value}(?![\\w-])`).test(text)) missing.push(`${name}: ${value}`);
+      for (const [, label, value = ''] of (labels ?? '').matchAll(/(\w+)="([^"]*)"/g))
+        if (label !== 'le' && !new RegExp(`(?<![\\w-])${value}(?![\\w-])`).test(text))
+          missing.push(`${name}: ${value}`);
     }
     expect([...new Set(missing)]).toEqual([]);
   });
@@ -101,7 +116,7 @@ describe('docs/metrics.md', () => {
 
   test('names begin with the daemon, counters end with _total, and no other does', () => {
     for (const [, name = '', type] of rows) {
-      expect(name).toMatch(/^holdfast_yurthub_/);
+      expect(name).toMatch(/^holdfast_(yurthub|tunnel_agent|tunnel_server)_/);
       expect([name, name.endsWith('_total')]).toEqual([name, type === 'counter']);
     }
   });

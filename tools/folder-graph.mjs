@@ -7,9 +7,13 @@ export const allowedImports = {
   runtime: [],
   kube: ['runtime'],
   yurthub: ['kube', 'runtime'],
+  // What both ends of the tunnel share: credentials come as kubeconfigs name them.
+  tunnel: ['kube', 'runtime'],
+  'tunnel-agent': ['tunnel', 'kube', 'runtime'],
+  'tunnel-server': ['tunnel', 'kube', 'runtime'],
   'embedded-apiserver': ['kube', 'runtime'],
-  cli: ['yurthub', 'embedded-apiserver', 'kube', 'runtime'],
-  test: ['cli', 'yurthub', 'embedded-apiserver', 'kube', 'runtime'],
+  cli: ['yurthub', 'tunnel-agent', 'tunnel-server', 'embedded-apiserver', 'kube', 'runtime'],
+  test: ['cli', 'yurthub', 'tunnel-agent', 'tunnel-server', 'tunnel', 'embedded-apiserver', 'kube', 'runtime'],
 };
 
 /** Third-party packages enter through few places, each wrapping one of them for one purpose: a file without its .ts, or a folder. */

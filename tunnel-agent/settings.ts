@@ -1,0 +1,134 @@
+// The settings of `holdfast tunnel-agent`: the table, and what follows from it and from a kubeconfig.
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { parseKubeconfig, type PemSource } from '../kube/kubeconfig.ts';
+import { InvalidSettingsError } from '../runtime/errors.ts';
+import type { RawSettings, SettingsOf, SettingsSchema } from '../runtime/settings.ts';
+import { readSettings } from '../runtime/settings.ts';
+import type { CredentialSources } from '../tunnel/credential-files.ts';
+import { windowSettings } from '../tunnel/window-settings.ts';
+import { parseProxy, type HttpProxy } from './http-proxy.ts';
+
+export const agentSettingsSchema = {
+  servers: {
+    type: 'endpoints',
+    default: [],
+    doc: 'Tunnel servers. A name with several addresses means them all; servers tell of further ones.',
+  },
+  kubeconfig: {
+    type: 'file',
+    doc: 'Kubeconfig that gives certificateFile, keyFile and serverCAFile where they are not set; usually /etc/kubernetes/kubelet.conf.',
+  },
+  certificateFile: { type: 'file', doc: "The kubelet's client certificate (PEM). Read again when it changes." },
+  keyFile: { type: 'file', doc: 'Its private key (PEM). Read again when it changes.' },
+  serverCAFile: {
+    type: 'file',
+    doc: 'CA that signed the certificates of tunnel servers (PEM). Default: the CA of the cluster, from kubeconfig.',
+  },
+  serverName: {
+    type: 'text',
+    doc: 'Name or address that the certificates of tunnel servers must carry. Default: the host of each.',
+  },
+  nodeName: { type: 'text', doc: 'Name of this node. Default: from the certificate (system:node:NAME).' },
+  kubeletAddress: {
+    type: 'address',
+    default: '127.0.0.1:10250',
+    doc: 'Where the kubelet of this node listens. Its host is dialled for whatever names this node.',
+  },
+  allowPorts: { type: 'ports', default: [], doc: 'Further ports of this node that the tunnel may reach.' },
+  podNetworks: {
+    type: 'networks',
+    default: [],
+    doc: "Networks of this node's pods that the tunnel may reach, on every port.",
+  },
+  proxy: {
+    type: 'text',
+    doc: 'HTTP proxy on the way to the servers, http://[USER:PASSWORD@]HOST:PORT. Default: HTTPS_PROXY of the environment.',
+  },
+  noProxy: {
+    type: 'text',
+    doc: 'Hosts that are dialled directly: names, domains, addresses, ADDRESS/BITS. Default: NO_PROXY of the environment.',
+  },
+  dialTimeoutMs: {
+    type: 'count',
+    default: 5_000,
+    min: 100,
+    max: 120_000,
+    doc: 'How long a connection to a port or pod of this node may take, in milliseconds.',
+  },
+  maxStreams: {
+    type: 'count',
+    default: 1_000,
+    min: 1,
+    max: 100_000,
+    doc: 'Connections through this agent at a time; further ones are refused.',
+  },
+  ...windowSettings,
+  opsListen: {
+    type: 'address',
+    default: '127.0.0.1:10266',
+    doc: 'Address of /healthz, /readyz, /metrics and /servers (plain HTTP).',
+  },
+  logLevel: { type: ['error', 'warn', 'info', 'debug'], default: 'info', doc: 'Least severe level that is logged.' },
+} as const satisfies SettingsSchema;
+
+export interface AgentConfiguration extends SettingsOf<typeof agentSettingsSchema> {
+  readonly nodeName: string;
+  readonly credentials: CredentialSources;
+  readonly httpProxy: HttpProxy | undefined;
+  readonly noProxy: string;
+}
+
+export interface ProxyEnvironment {
+  readonly httpsProxy: string;
+  readonly noProxy: string;
+}
+
+/** Throws InvalidSettingsError and KubeconfigError. */
+export function readAgentSettings(flags: RawSettings, environment: ProxyEnvironment): AgentConfiguration {
+  const settings = readSettings(agentSettingsSchema, flags, ({ servers }) =>
+    servers.length > 0 ? [] : ['servers: not set; give --servers HOST:10262'],
+  );
+  const kubeconfig =
+    settings.kubeconfig === undefined
+      ? undefined
+      : parseKubeconfig(readFileSync(settings.kubeconfig, 'utf8'), settings.kubeconfig);
+  const problems: string[] = [];
+  const source = (name: string, file: string | undefined, fallback: PemSource | undefined, hint: string): PemSource => {
+    const found = file === undefined ? fallback : { file };
+    if (found === undefined) problems.push(`${name}: not set; ${hint}`);
+    return found ?? { pem: '' };
+  };
+  const pem = '/var/lib/kubelet/pki/kubelet-client-current.pem';
+  const credentials = {
+    certificate: source('certificateFile', settings.certificateFile, kubeconfig?.clientCertificate, `usually ${pem}`),
+    key: source('keyFile', settings.keyFile, kubeconfig?.clientKey, `usually ${pem}, which holds both`),
+    ca: source(
+      'serverCAFile',
+      settings.serverCAFile,
+      kubeconfig?.certificateAuthority,
+      'usually /etc/kubernetes/pki/ca.crt',
+    ),
+  };
+  let nodeName = settings.nodeName ?? '';
+  if (problems.length === 0) {
+    const certified = certifiedNode(credentials.certificate);
+    if (certified === undefined) problems.push('certificateFile: is not the certificate of a node (system:node:NAME)');
+    else if (nodeName !== '' && nodeName !== certified)
+      problems.push(`nodeName: is ${nodeName}, but the certificate belongs to node ${certified}; remove one`);
+    else nodeName = certified;
+  }
+  let httpProxy: HttpProxy | undefined;
+  try {
+    httpProxy = parseProxy(settings.proxy ?? environment.httpsProxy);
+  } catch (error) {
+    problems.push(`proxy: ${(error as Error).message}`);
+  }
+  if (problems.length > 0) throw new InvalidSettingsError(problems);
+  return { ...settings, nodeName, credentials, httpProxy, noProxy: settings.noProxy ?? environment.noProxy };
+}
+
+function certifiedNode(source: PemSource): string | undefined {
+  const text = 'pem' in source ? source.pem : readFileSync(source.file, 'utf8');
+  return /^CN=system:node:(.+)$/m.exec(new X509Certificate(text).subject)?.[1];
+}

@@ -1,0 +1,124 @@
+// What the agent serves on a connection to a tunnel server: the hello, and a TCP connection for each CONNECT that its policy
+// allows.
+import net from 'node:net';
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import { detailHeader, headerText, reasonHeader, RefusedError, refusalOf } from '../tunnel/refusal.ts';
+import { http2End, socketEnd, splice } from '../tunnel/splice.ts';
+import { formatTarget, parseTarget } from '../tunnel/target.ts';
+import { helloPath, versionHeader } from '../tunnel/wire.ts';
+import { decideDial, type DialPolicy } from './dial-policy.ts';
+import type { AgentMetrics } from './metrics.ts';
+
+export interface StreamServiceParts {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly metrics: AgentMetrics;
+  readonly policy: DialPolicy;
+}
+
+export interface StreamServiceSettings {
+  readonly version: string;
+  readonly dialTimeoutMs: number;
+  /** Connections at a time, over all servers. */
+  readonly maxStreams: number;
+}
+
+export class StreamService {
+  readonly #parts: StreamServiceParts;
+  readonly #settings: StreamServiceSettings;
+  #open = 0;
+
+  constructor(parts: StreamServiceParts, settings: StreamServiceSettings) {
+    this.#parts = parts;
+    this.#settings = settings;
+  }
+
+  get openStreams(): number {
+    return this.#open;
+  }
+
+  /** Serves a session until it closes. `hello` is called with the headers of each hello. */
+  serve(session: ServerHttp2Session, hello: (headers: IncomingHttpHeaders) => void): void {
+    session.on('stream', (stream, headers) => {
+      // A stream that the server resets reports an error; what it means is told by 'close'.
+      stream.on('error', () => undefined);
+      if (headers[':method'] === 'CONNECT') void this.#connect(stream, String(headers[':authority'] ?? ''));
+      else if (headers[':method'] === 'GET' && headers[':path'] === helloPath) {
+        stream.resume();
+        stream.respond({ ':status': 200, [versionHeader]: headerText(this.#settings.version) }, { endStream: true });
+        hello(headers);
+      } else {
+        stream.resume();
+        stream.respond({ ':status': 404 }, { endStream: true });
+      }
+    });
+  }
+
+  /** Never rejects. */
+  async #connect(stream: ServerHttp2Stream, authority: string): Promise<void> {
+    const { metrics, log } = this.#parts;
+    this.#open += 1;
+    metrics.streams.set(this.#open);
+    try {
+      const socket = await this.#dial(authority, stream);
+      if (socket === undefined) {
+        metrics.dial('cancelled');
+        return;
+      }
+      metrics.dial('connected');
+      stream.respond({ ':status': 200 });
+      const result = await splice(http2End(stream), socketEnd(socket));
+      metrics.bytes(result.forthBytes, result.backBytes);
+    } catch (error) {
+      const refusal = error instanceof RefusedError ? error : new RefusedError('failed', String(error), error);
+      metrics.dial(refusal.reason);
+      log.debug('a connection was refused', { target: authority, reason: refusal.reason, why: refusal.message });
+      if (!stream.destroyed && !stream.closed)
+        stream.respond(
+          { ':status': refusal.status, [reasonHeader]: refusal.reason, [detailHeader]: headerText(refusal.message) },
+          { endStream: true },
+        );
+      stream.resume();
+    } finally {
+      this.#open -= 1;
+      metrics.streams.set(this.#open);
+    }
+  }
+
+  /** Undefined when the server gave up meanwhile. Rejects with RefusedError. */
+  async #dial(authority: string, stream: ServerHttp2Stream): Promise<net.Socket | undefined> {
+    const target = parseTarget(authority);
+    if (this.#open > this.#settings.maxStreams)
+      throw new RefusedError('limit', `${this.#settings.maxStreams} connections through this agent are open already`);
+    const decision = decideDial(target, this.#parts.policy);
+    if (!decision.allowed) throw new RefusedError('policy', `the agent does not allow ${authority}: ${decision.why}`);
+    const { dialTimeoutMs } = this.#settings;
+    return await new Promise((resolve, reject) => {
+      // Half-open, or the end of what the server sends would end the answer; autoSelectFamily has nothing to select.
+      const socket = net.connect({ ...decision.dial, allowHalfOpen: true, noDelay: true, keepAlive: true });
+      const timer = this.#parts.clock.after(dialTimeoutMs, () =>
+        settle(() =>
+          reject(new RefusedError('timeout', `dial ${formatTarget(target)}: no answer in ${dialTimeoutMs} ms`)),
+        ),
+      );
+      const settle = (end: () => void, keep = false): void => {
+        timer.cancel();
+        stream.off('close', cancelled);
+        socket.off('error', failed);
+        socket.off('connect', connected);
+        socket.on('error', () => undefined);
+        if (!keep) socket.destroy();
+        end();
+      };
+      const cancelled = (): void => settle(() => resolve(undefined));
+      const failed = (error: Error): void => settle(() => reject(refusalOf(error, formatTarget(target))));
+      const connected = (): void => settle(() => resolve(socket), true);
+      stream.once('close', cancelled);
+      socket.once('error', failed);
+      socket.once('connect', connected);
+      if (stream.destroyed) cancelled();
+    });
+  }
+}

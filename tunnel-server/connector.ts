@@ -1,0 +1,235 @@
+// Carries out one CONNECT, whichever way it came in: finds the route, dials within the deadline, answers, and joins the two.
+import net from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Endpoint } from '../runtime/settings.ts';
+import { headerText, RefusedError, refusalOf } from '../tunnel/refusal.ts';
+import { http2End, socketEnd, splice, type SpliceEnd } from '../tunnel/splice.ts';
+import { formatTarget, parseTarget } from '../tunnel/target.ts';
+import type { ServerMetrics, Way } from './metrics.ts';
+import type { Registry } from './registry.ts';
+import { route, type RouteView } from './route.ts';
+
+export interface ConnectorParts {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly metrics: ServerMetrics;
+  readonly registry: Registry;
+  readonly view: RouteView;
+}
+
+export interface ConnectorSettings {
+  /** For the whole dial, the agent's own included. */
+  readonly dialTimeoutMs: number;
+  readonly maxStreams: number;
+  readonly maxStreamsPerNode: number;
+}
+
+export interface ConnectRequest {
+  readonly way: Way;
+  readonly authority: string;
+  readonly socket: net.Socket;
+  /** What the client sent behind the head of its request. */
+  readonly head: Buffer;
+  /** Called with the parsed target before anything is dialled; throws RefusedError. */
+  allow(target: Endpoint, signal: AbortSignal): Promise<void>;
+}
+
+/** What a client may send before it has its answer. */
+const maxEarlyBytes = 64 * 1024;
+/**
+ * How long a far end that speaks first is held back, unless the client speaks: kube-apiserver's CONNECT client refuses every
+ * byte that it reads together with the answer, and nothing tells when it has read that.
+ */
+const holdMs = 200;
+
+export class Connector {
+  readonly #parts: ConnectorParts;
+  readonly #settings: ConnectorSettings;
+  readonly #sockets = new Set<net.Socket>();
+
+  constructor(parts: ConnectorParts, settings: ConnectorSettings) {
+    this.#parts = parts;
+    this.#settings = settings;
+  }
+
+  get openStreams(): number {
+    return this.#sockets.size;
+  }
+
+  /** Cuts everything that is open. */
+  destroy(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Resolves when the connection is over; never rejects. */
+  async connect(request: ConnectRequest): Promise<void> {
+    const { metrics, clock, log } = this.#parts;
+    const { way, socket, authority } = request;
+    const startMs = clock.monotonicMs();
+    const abort = new AbortController();
+    const timer = clock.after(this.#settings.dialTimeoutMs, () =>
+      abort.abort(
+        new RefusedError('timeout', `dial ${headerText(authority)}: no answer in ${this.#settings.dialTimeoutMs} ms`),
+      ),
+    );
+    const early = new EarlyBytes(socket, request.head, () => abort.abort(cancelled));
+    this.#sockets.add(socket);
+    metrics.streams(way, 1);
+    try {
+      const target = parseTarget(authority);
+      await request.allow(target, abort.signal);
+      abort.signal.throwIfAborted();
+      const far = await this.#dial(way, target, abort.signal);
+      timer.cancel();
+      metrics.dialled(way, clock.monotonicMs() - startMs);
+      early.giveBack();
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      const held = new Promise<void>((resolve) => {
+        const hold = clock.after(holdMs, resolve);
+        for (const event of ['data', 'end', 'close'] as const) socket.once(event, () => (hold.cancel(), resolve()));
+      });
+      const result = await splice(socketEnd(socket), far, held);
+      metrics.bytes(way, result.backBytes, result.forthBytes);
+    } catch (error) {
+      timer.cancel();
+      early.drop();
+      const reason: unknown = abort.signal.aborted ? abort.signal.reason : error;
+      if (reason === cancelled) {
+        metrics.dial(way, 'cancelled');
+        socket.destroy();
+        return;
+      }
+      const refusal = reason instanceof RefusedError ? reason : new RefusedError('failed', String(reason), reason);
+      metrics.dial(way, refusal.reason);
+      log.debug('a connection was refused', { way, target: authority, reason: refusal.reason, why: refusal.message });
+      refuse(socket, refusal);
+    } finally {
+      this.#sockets.delete(socket);
+      metrics.streams(way, -1);
+    }
+  }
+
+  async #dial(way: Way, target: Endpoint, signal: AbortSignal): Promise<SpliceEnd> {
+    const { metrics, registry, view } = this.#parts;
+    if (this.#sockets.size > this.#settings.maxStreams)
+      throw new RefusedError('limit', `${this.#settings.maxStreams} connections through this server are open already`);
+    const chosen = route(target, view);
+    if (chosen.kind === 'direct') {
+      const socket = await dialDirectly(chosen.target, formatTarget(target), signal);
+      metrics.dial(way, 'direct');
+      return socketEnd(socket);
+    }
+    const { node } = chosen;
+    const { maxStreamsPerNode } = this.#settings;
+    if (registry.openStreams(node) >= maxStreamsPerNode)
+      throw new RefusedError('limit', `${maxStreamsPerNode} connections to node ${node} are open already`);
+    const stream = await this.#openStream(node, formatTarget(chosen.target), signal);
+    metrics.dial(way, 'node');
+    return http2End(stream);
+  }
+
+  /** A connection that breaks before the answer is tried once more over the next one, if there is one. */
+  async #openStream(
+    node: string,
+    target: string,
+    signal: AbortSignal,
+  ): ReturnType<NonNullable<ReturnType<Registry['pick']>>['open']> {
+    const { registry } = this.#parts;
+    const gone = (): RefusedError => new RefusedError('not-connected', `node ${node} is not connected to the tunnel`);
+    const session = registry.pick(node);
+    if (session === undefined) throw gone();
+    try {
+      return await session.open(target, signal);
+    } catch (error) {
+      const next = registry.pick(node);
+      const isBroken = error instanceof RefusedError && error.reason === 'broken';
+      if (!isBroken || next === undefined || next === session) throw error;
+      return await next.open(target, signal);
+    }
+  }
+}
+
+const cancelled = new Error('the client left');
+
+function dialDirectly(target: Endpoint, asked: string, signal: AbortSignal): Promise<net.Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({ ...target, allowHalfOpen: true, noDelay: true, keepAlive: true });
+    const done = (): void => {
+      signal.removeEventListener('abort', aborted);
+      socket.off('error', failed).off('connect', connected);
+      socket.on('error', () => undefined);
+    };
+    const aborted = (): void => {
+      done();
+      socket.destroy();
+      reject(signal.reason as Error);
+    };
+    const failed = (error: Error): void => {
+      done();
+      socket.destroy();
+      reject(refusalOf(innermost(error), asked));
+    };
+    const connected = (): void => {
+      done();
+      resolve(socket);
+    };
+    socket.on('error', failed).on('connect', connected);
+    if (signal.aborted) aborted();
+    else signal.addEventListener('abort', aborted, { once: true });
+  });
+}
+
+/** Several addresses of one name fail together: the last is as good as any. */
+function innermost(error: Error): unknown {
+  return error instanceof AggregateError ? error.errors.at(-1) : error;
+}
+
+function refuse(socket: net.Socket, refusal: RefusedError): void {
+  if (socket.destroyed) return;
+  const text = headerText(refusal.message);
+  const body = `${text}\n`;
+  socket.on('error', () => undefined);
+  socket.end(
+    `HTTP/1.1 ${refusal.status} ${text}\r\nHoldfast-Reason: ${refusal.reason}\r\n` +
+      `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+  );
+  // What the client still sends is not wanted; a client that never ends its side must not keep the descriptor.
+  socket.resume();
+  socket.destroySoon();
+}
+
+/** Reads from a client during the dial, or nobody would see that it left. */
+class EarlyBytes {
+  readonly #socket: net.Socket;
+  readonly #chunks: Buffer[] = [];
+  readonly #left: () => void;
+  #bytes = 0;
+
+  constructor(socket: net.Socket, head: Buffer, left: () => void) {
+    this.#socket = socket;
+    this.#left = left;
+    if (head.length > 0) this.#read(head);
+    (socket as Duplex).on('data', this.#read).on('end', left).on('close', left).on('error', ignore);
+  }
+
+  /** Puts back what came; the socket is paused. */
+  giveBack(): void {
+    this.drop();
+    this.#socket.pause();
+    if (this.#bytes > 0) this.#socket.unshift(Buffer.concat(this.#chunks));
+  }
+
+  drop(): void {
+    (this.#socket as Duplex).off('data', this.#read).off('end', this.#left).off('close', this.#left);
+  }
+
+  readonly #read = (chunk: Buffer): void => {
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    if (this.#bytes > maxEarlyBytes) this.#socket.pause();
+  };
+}
+
+const ignore = (): void => undefined;

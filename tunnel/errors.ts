@@ -1,0 +1,14 @@
+// Errors of the tunnel itself; refused connections are in refusal.ts.
+
+export class TunnelError extends Error {
+  readonly code:
+    | 'ERR_TUNNEL_CREDENTIALS' // files that cannot be read or do not belong together
+    | 'ERR_TUNNEL_LISTEN' // an address or socket that cannot be had
+    | 'ERR_TUNNEL_PEER'; // a far end that is not what it should be
+
+  constructor(code: TunnelError['code'], message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'TunnelError';
+    this.code = code;
+  }
+}
