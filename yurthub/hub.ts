@@ -224,7 +224,16 @@ export class Hub {
         log.error('the store cannot be read; requests pass through until it can be', { error: error.message });
       });
 
-    const router = new Router({ uplink, views, singles, writes, log: log.child('router'), clock, metrics: ofViews });
+    const router = new Router({
+      uplink,
+      views,
+      presenter,
+      singles,
+      writes,
+      log: log.child('router'),
+      clock,
+      metrics: ofViews,
+    });
     const front = new Front(
       {
         log: log.child('front'),

@@ -3,7 +3,7 @@
 import type { Clock } from '../runtime/clock.ts';
 import { headerValue } from '../runtime/headers.ts';
 import type { Log } from '../runtime/log.ts';
-import { negotiate } from '../kube/accept.ts';
+import { negotiate, type AcceptForm } from '../kube/accept.ts';
 import { isTrue, type ResourceRequest } from '../kube/request-info.ts';
 import { failure } from '../kube/status.ts';
 import { wireFor } from '../kube/wires.ts';
@@ -14,18 +14,24 @@ import type { Headers, HubRequest, HubResponse, Uplink } from './types.ts';
 import type { OfflineWrites } from './writes/offline-writes.ts';
 import { answerList } from './views/list-answer.ts';
 import type { ViewMetrics } from './views/metrics.ts';
+import type { Presenter } from './views/presenter.ts';
+import { ShownResponse } from './views/shown-response.ts';
+import { viewKeyOf } from './views/view-key.ts';
 import type { ViewSet } from './views/view-set.ts';
 import { answerWatch } from './views/watch-answer.ts';
 
 export interface RouterParts {
   readonly uplink: Uplink;
   readonly views: ViewSet;
+  readonly presenter: Presenter;
   readonly singles: SingleObjects;
   readonly writes: OfflineWrites;
   readonly log: Log;
   readonly clock: Clock;
   readonly metrics: ViewMetrics;
 }
+
+const maxFilteredBytes = 64 << 20;
 
 export class Router {
   readonly #parts: RouterParts;
@@ -94,7 +100,8 @@ export class Router {
     const answer = (): Promise<boolean> =>
       answerList({ views, clock, metrics }, request, response, info, form, this.#warning(request));
     if (await answer()) return;
-    if (await this.#forwarded(request, response)) return;
+    const forwarded = (to: HubResponse): Promise<boolean> => this.#forwarded(request, to);
+    if (await this.#filtered(request, response, info, accepted.as, forwarded)) return;
     if (!(await answer())) sendUnknown(request, response);
   }
 
@@ -105,10 +112,12 @@ export class Router {
     }
     const anyVersion = info.query.get('resourceVersion') === '0';
     if (anyVersion && (await this.#getFromView(request, response, info, 'live'))) return;
-    if (await this.#forwarded(request, response)) return;
+    const { as } = negotiate(headerValue(request.headers, 'accept'));
+    if (await this.#filtered(request, response, info, as, (to) => this.#forwarded(request, to))) return;
     if (await this.#getFromView(request, response, info, 'stored')) return;
     const { views, singles } = this.#parts;
-    if (!views.follows(info) && (await singles.answer(request, response, this.#warning(request)))) return;
+    const kept = (to: HubResponse): Promise<boolean> => singles.answer(request, to, this.#warning(request));
+    if (!views.follows(info) && (await this.#filtered(request, response, info, as, kept))) return;
     sendUnknown(request, response);
   }
 
@@ -125,7 +134,7 @@ export class Router {
     if (shown === undefined || (source === 'live' && !shown.live)) return false;
     const { typeMeta } = shown;
     if (shown.bytes === undefined) {
-      sendStatus(request, response, failure('NotFound', `${info.resource} "${info.name}" not found`));
+      sendNotFound(request, response, info);
       return true;
     }
     const wire = wireFor(encoding);
@@ -139,6 +148,25 @@ export class Router {
       ...this.#warning(request),
     });
     response.end(body);
+    return true;
+  }
+
+  /** Lets `answer` answer, and shows the client what it gives through the filters. False when it gave nothing. */
+  async #filtered(
+    request: HubRequest,
+    response: HubResponse,
+    info: ResourceRequest,
+    as: AcceptForm,
+    answer: (to: HubResponse) => Promise<boolean>,
+  ): Promise<boolean> {
+    const { presenter } = this.#parts;
+    const collection = viewKeyOf(info, 'json');
+    // Tables and bare metadata are for people and for those who count: they get what the cloud has.
+    if (as !== '' || !presenter.filters(collection)) return await answer(response);
+    const held = new ShownResponse(response, info.verb === 'list' ? 'list' : 'get', { maxBytes: maxFilteredBytes });
+    if (!(await answer(held))) return false;
+    const outcome = await held.finish((wire, bytes) => presenter.filtered(collection, wire, bytes));
+    if (outcome === 'hidden') sendNotFound(request, response, info);
     return true;
   }
 
@@ -188,6 +216,12 @@ export class Router {
     const agent = headerValue(request.headers, 'user-agent') ?? '';
     return agent.startsWith('kubectl') ? staleWarning(uplink.cloud, clock.wallMs()) : {};
   }
+}
+
+/** As the API server says it. */
+function sendNotFound(request: HubRequest, response: HubResponse, { group, resource, name }: ResourceRequest): void {
+  const qualified = group === '' ? resource : `${resource}.${group}`;
+  sendStatus(request, response, failure('NotFound', `${qualified} "${name}" not found`));
 }
 
 /** Events are many, change by the second, and nobody on a node lives by them. */

@@ -110,6 +110,11 @@ describeWithApiserver('filters in front of a real API server', () => {
     const named = `${configMaps}?fieldSelector=metadata.name%3Dkube-root-ca.crt`;
     const list = await node.client.get<List<{ data: Record<string, string> }>>(`${named}&resourceVersion=0`);
     expect(list.items[0]?.data['ca.crt']).toBe(`${plane.ca.trim()}\n${node.hub.caPem.trim()}\n`);
+    const one = await node.client.get<{ data: Record<string, string> }>(`${configMaps}/kube-root-ca.crt`);
+    expect(one.data['ca.crt']).toContain(node.hub.caPem.trim());
+    await cut();
+    expect(await node.client.get(`${configMaps}/kube-root-ca.crt`)).toEqual(one);
+    await heal();
     const wide = await node.client.get<List<unknown>>(`${configMaps}?resourceVersion=0`);
     expect(wide.items).toMatchObject([{ data }]);
     await plane.request('DELETE', `${configMaps}/kube-root-ca.crt`);

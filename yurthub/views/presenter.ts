@@ -34,7 +34,14 @@ export class Presenter {
 
   /** Undefined for an object that local clients do not see. */
   present(collection: Collection, wire: Wire, item: Item): Buffer | undefined {
-    let shown = this.#parts.overlay().lookup(collection.group, collection.resource, item, wire.encoding) ?? item.bytes;
+    const { group, resource } = collection;
+    const overlaid = this.#parts.overlay().lookup(group, resource, item, wire.encoding) ?? item.bytes;
+    return this.filtered(collection, wire, overlaid);
+  }
+
+  /** The filters alone: for objects as the cloud has them now, over which nothing of ours lies. */
+  filtered(collection: Collection, wire: Wire, bytes: Buffer): Buffer | undefined {
+    let shown = bytes;
     for (const filter of this.#filtersOf(collection)) {
       try {
         const next = filter.apply(wire, shown, collection);
@@ -45,6 +52,11 @@ export class Presenter {
       }
     }
     return shown;
+  }
+
+  /** Whether any filter can touch objects of this collection. Does not remember the answer: for single requests. */
+  filters(collection: Collection): boolean {
+    return this.#parts.filters.some((filter) => filter.concerns(collection));
   }
 
   /** True for views whose objects are shown as the cloud gives them, always: their lists may be passed on as they come. */
