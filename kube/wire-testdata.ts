@@ -37,7 +37,8 @@ export interface ScannedList {
 export function scanList(wire: Wire, body: Buffer, cuts: readonly number[] = [], maxItemBytes = 1 << 20): ScannedList {
   const scanner = wire.listScanner({ maxItemBytes });
   const items: Item[] = [];
-  for (const chunk of chunksOf(body, cuts)) items.push(...scanner.push(chunk));
+  for (const chunk of chunksOf(body, cuts))
+    items.push(...scanner.push(chunk).map((item) => ({ ...item, bytes: Buffer.from(item.bytes) })));
   return { head: scanner.end(), items };
 }
 

@@ -20,7 +20,7 @@ export interface TypeMeta {
 /**
  * One object without its envelope, as it stands in a list: for protobuf the bare message, for JSON the object text
  * (built-in kinds without apiVersion and kind, as the API server writes list items; custom resources as they came).
- * `bytes` is an owned copy: it pins no network buffer, at most 64 KB of items that came with it.
+ * `bytes` of a list's item may be a view of the chunk that it came with: who keeps it copies it.
  */
 export interface Item extends ItemMeta {
   readonly bytes: Buffer;

@@ -140,7 +140,7 @@ export class JsonListScanner implements ListScanner {
       this.#finish(purpose, this.#held.take(), items);
     } else {
       if (stop - at > this.#maxItemBytes) throw tooLarge(stop - at, this.#maxItemBytes);
-      this.#finish(purpose, Buffer.from(chunk.subarray(at, stop)), items);
+      this.#finish(purpose, chunk.subarray(at, stop), items);
     }
     return stop;
   }

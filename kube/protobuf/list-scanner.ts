@@ -19,9 +19,6 @@ import { readItemMeta } from './object-meta.ts';
 const listMetadata = 1;
 const listItems = 2;
 
-/** What one item may keep in memory of its neighbours. */
-const maxSharedBytes = 64 << 10;
-
 /** What the next byte is: of the magic, of a tag, of a length, of a number to skip, or of a field's content. */
 type Expecting = 'magic' | 'tag' | 'length' | 'number' | 'content';
 
@@ -44,8 +41,6 @@ export class ProtobufListScanner implements ListScanner {
   /** The current field's content if it has to be gathered over chunks; undefined while it is skipped. */
   #content: Buffer | undefined;
   #keep = false;
-  /** What was copied out of the present chunk, from its first whole item on. */
-  #copy: { readonly start: number; readonly bytes: Buffer } | undefined;
 
   #typeMeta: TypeMeta | undefined;
   #listMeta: Omit<ListHead, keyof TypeMeta> | undefined;
@@ -56,7 +51,6 @@ export class ProtobufListScanner implements ListScanner {
 
   push(chunk: Buffer): Item[] {
     const items: Item[] = [];
-    this.#copy = undefined;
     let at = 0;
     while (at < chunk.length) {
       if (this.#expecting === 'content') {
@@ -156,16 +150,9 @@ export class ProtobufListScanner implements ListScanner {
     this.#offset += length;
     this.#remaining -= length;
     if (this.#remaining > 0) return;
-    const content = this.#content ?? (this.#keep ? this.#copyOf(chunk, start, length) : undefined);
+    const content = this.#content ?? (this.#keep ? chunk.subarray(start, start + length) : undefined);
     this.#content = undefined;
     this.#finish(content, items);
-  }
-
-  /** Of many items in one chunk, one copy serves all: thousands of small buffers would be thousands of allocations to collect. */
-  #copyOf(chunk: Buffer, start: number, length: number): Buffer {
-    if (chunk.length - start > maxSharedBytes) return Buffer.from(chunk.subarray(start, start + length));
-    this.#copy ??= { start, bytes: Buffer.from(chunk.subarray(start)) };
-    return this.#copy.bytes.subarray(start - this.#copy.start, start - this.#copy.start + length);
   }
 
   #finish(content: Buffer | undefined, items: Item[]): void {

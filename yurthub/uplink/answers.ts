@@ -1,5 +1,4 @@
-// Where answers go: to a local client, into one buffer, or into a stream that a reflector reads.
-import { Readable } from 'node:stream';
+// Where answers go: to a local client, or into one buffer. Those that a reflector reads as a stream: streamed-answer.ts.
 import { gunzip } from 'node:zlib';
 import { BodyTooLargeError } from '../errors.ts';
 import type { ForwardOutcome, Headers, HubResponse, UpstreamReply } from '../types.ts';
@@ -193,58 +192,6 @@ export class WholeAnswer implements Answer<UpstreamReply> {
 
   fail(failure: ExchangeFailure): void {
     this.#settle.reject(new BrokenExchange(failure));
-  }
-
-  reject(error: Error): void {
-    this.#settle.reject(error);
-  }
-}
-
-/** An answer whose body is read at the reader's pace; `done` settles at the head. */
-export class StreamedAnswer implements Answer<{ statusCode: number; headers: Headers; body: Readable }> {
-  readonly done: Promise<{ statusCode: number; headers: Headers; body: Readable }>;
-  exchange: Exchange | undefined;
-  readonly broken = false;
-  readonly #settle: PromiseWithResolvers<{ statusCode: number; headers: Headers; body: Readable }>;
-  readonly #lost: (error: Error) => Error;
-  #body: Readable | undefined;
-
-  /** `lost` makes the error that the reader gets when the connection breaks. */
-  constructor(lost: (error: Error) => Error) {
-    this.#lost = lost;
-    this.#settle = Promise.withResolvers();
-    this.done = this.#settle.promise;
-  }
-
-  interim(): void {
-    // Nobody is told of it.
-  }
-
-  head(statusCode: number, headers: Headers): void {
-    this.#body = new Readable({
-      highWaterMark: 64 << 10,
-      read: () => this.exchange?.resume(),
-      destroy: (error, callback) => {
-        this.exchange?.abort();
-        callback(error);
-      },
-    });
-    // A reader that has left does not listen, and must not end the process.
-    this.#body.on('error', () => undefined);
-    this.#settle.resolve({ statusCode, headers, body: this.#body });
-  }
-
-  data(chunk: Buffer): boolean {
-    return this.#body?.push(chunk) ?? true;
-  }
-
-  end(): void {
-    this.#body?.push(null);
-  }
-
-  fail(failure: ExchangeFailure): void {
-    if (this.#body === undefined) this.#settle.reject(new BrokenExchange(failure));
-    else this.#body.destroy(this.#lost(failure.error));
   }
 
   reject(error: Error): void {

@@ -19,7 +19,7 @@ import type {
   UpstreamRequest,
   UpstreamStream,
 } from '../types.ts';
-import { BrokenExchange, ForwardAnswer, StreamedAnswer, WholeAnswer, type Answer } from './answers.ts';
+import { BrokenExchange, ForwardAnswer, WholeAnswer, type Answer } from './answers.ts';
 import { ApiServer } from './api-server.ts';
 import type { Credentials } from './credentials.ts';
 import type { ExchangeFailure, Outgoing } from './exchange.ts';
@@ -28,6 +28,7 @@ import { countRequest, type RequestOutcome, type UplinkMetrics } from './metrics
 import { holdsBody, planRetry, transportOf } from './request-plan.ts';
 import { chooseServer, newStanding, standingAfter, type ServerStanding } from './server-choice.ts';
 import type { UplinkSettings } from './settings.ts';
+import { StreamedAnswer } from './streamed-answer.ts';
 
 export interface HubUplinkParts {
   readonly log: Log;
@@ -139,16 +140,17 @@ export class HubUplink implements Uplink {
           return new CloudUnreachableError('the connection was lost', { sent: true, cause });
         }),
     );
-    const onAbort = (): void => void body.destroy(signal.reason as Error);
+    const onAbort = (): void => body.destroy(signal.reason as Error);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
-    body.once('close', () => signal.removeEventListener('abort', onAbort));
+    void body.closed.then(() => signal.removeEventListener('abort', onAbort));
     const { 'content-encoding': encoding, 'content-length': _length, ...others } = headers;
     tap?.head(statusCode, headers);
     const tapped = tap === undefined ? body : tappedBody(body, tap);
     if (encoding !== 'gzip') return { statusCode, headers, body: tapped };
-    // Errors reach the reader through the last stream of the pipeline, leaving early reaches the first one.
     const plain = pipeline(tapped, createGunzip({ chunkSize: 64 << 10 }), () => undefined);
+    // A reader that leaves early closes what it reads from; the pipeline would notice at the next bytes only.
+    plain.once('close', () => void body.return());
     return { statusCode, headers: others, body: plain as AsyncIterable<Buffer> };
   }
 

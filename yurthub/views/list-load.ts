@@ -75,7 +75,9 @@ export class RelistLoad implements ListLoad {
       const key = memberKey(item.namespace, item.name);
       this.seen.add(key);
       const before = this.#members.get(key);
-      if (before?.uid !== item.uid || before.resourceVersion !== item.resourceVersion) this.changed.push(item);
+      if (before?.uid !== item.uid || before.resourceVersion !== item.resourceVersion)
+        // A few changed objects must not pin all that came with them.
+        this.changed.push({ ...item, bytes: Buffer.from(item.bytes) });
     }
     return Promise.resolve();
   }
