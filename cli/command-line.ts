@@ -3,7 +3,7 @@ import { nearest } from '../runtime/nearest.ts';
 import { demoFlags, runDemoCommand } from './demo-command.ts';
 import { UsageError } from './errors.ts';
 import { flagHelp, parseFlags, type Flag } from './flags.ts';
-import { nodeFlags, runNodeCommand } from './node.ts';
+import { nodeFlags, runNodeCommand, runRotateKeyCommand } from './node.ts';
 import type { Terminal } from './terminal.ts';
 import { runTunnelAgentCommand, runTunnelServerCommand, tunnelAgentFlags, tunnelServerFlags } from './tunnel.ts';
 
@@ -49,6 +49,14 @@ const commands: Readonly<Record<string, Command>> = {
     flags: tunnelServerFlags,
     run: async (flags, parts) => {
       await runTunnelServerCommand(flags, parts);
+      return 0;
+    },
+  },
+  'rotate-key': {
+    summary: 'Make a new key for the Secrets and tokens in the store; the hub takes it up when it is restarted.',
+    flags: nodeFlags,
+    run: async (flags, { out }) => {
+      out(await runRotateKeyCommand(flags));
       return 0;
     },
   },

@@ -49,3 +49,11 @@ function valueHelp(setting: Setting): string | undefined {
   };
   return texts[setting.type];
 }
+
+/** Throws SettingsError and SealError. Gives what is said to the person. */
+export async function runRotateKeyCommand(flags: RawSettings): Promise<string> {
+  const { file } = readNodeSettings(flags).storeKey;
+  const { rotateKey } = await import('../yurthub/seal.ts');
+  await rotateKey(file);
+  return `${file} is a new key, and the one before it is ${file}.old. Restart the hub: it seals the store with the new key and then removes the old one.`;
+}

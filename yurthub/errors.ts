@@ -53,9 +53,9 @@ export class StoreReadError extends Error {
   }
 }
 
-/** A sealed record cannot be opened, or the key it needs cannot be used. */
+/** A sealed record cannot be opened, the key it needs cannot be used, or the whole store was sealed with another one. */
 export class SealError extends Error {
-  readonly code: 'ERR_SEAL_KEY' | 'ERR_SEAL_RECORD';
+  readonly code: 'ERR_SEAL_KEY' | 'ERR_SEAL_RECORD' | 'ERR_SEAL_STORE';
 
   constructor(code: SealError['code'], message: string, cause?: unknown) {
     super(message, { cause });

@@ -24,15 +24,17 @@ import { runProgram } from './front/link-local.ts';
 import { FrontMetrics } from './front/metrics.ts';
 import { Ops } from './front/ops.ts';
 import { PeerProcesses } from './front/peer-process.ts';
+import { KeyRotation, keyRotationDefaults } from './key-rotation.ts';
 import { SecretCipher } from './record-cipher.ts';
 import { ReturnGate } from './return-gate.ts';
 import { ReturnTurns } from './return-pace.ts';
 import { RoundTripRecord } from './round-trip-record.ts';
 import { Router } from './router.ts';
 import { Seal } from './seal.ts';
+import { openSealedStore } from './sealed-store.ts';
 import type { NodeSettings } from './settings.ts';
 import { SingleObjects } from './single-objects.ts';
-import { openStore, type OpenedStore } from './store/level-store.ts';
+import type { OpenedStore } from './store/level-store.ts';
 import type { CloudState, ViewReader } from './types.ts';
 import { HubUplink } from './uplink/hub-uplink.ts';
 import { Credentials } from './uplink/credentials.ts';
@@ -112,24 +114,22 @@ export class Hub {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { dataDir, storeMaxBytes, storePendingMaxBytes } = this.#settings;
+    const { dataDir, storeKey, storeMaxBytes, storePendingMaxBytes } = this.#settings;
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    const store = await openStore(this.#parts, {
-      directory: path.join(dataDir, 'store'),
-      maxBytes: storeMaxBytes,
-      maxPendingBytes: storePendingMaxBytes,
-    });
+    const seal = await Seal.open(storeKey);
+    const directory = path.join(dataDir, 'store');
+    const settings = { directory, maxBytes: storeMaxBytes, maxPendingBytes: storePendingMaxBytes };
+    const store = await openSealedStore(this.#parts, settings, seal);
     try {
-      await this.#serve(store, signal);
+      await this.#serve(store, seal, signal);
     } finally {
       await store.close();
     }
   }
 
-  async #serve(store: OpenedStore, signal: AbortSignal): Promise<void> {
+  async #serve(store: OpenedStore, seal: Seal, signal: AbortSignal): Promise<void> {
     const { nodeName, dataDir, runDir } = this.#settings;
     const { log, metrics, clock, version } = this.#parts;
-    const seal = await Seal.open(path.join(dataDir, 'store.key'));
     const cipher = new SecretCipher(seal);
     const files = await upstreamFiles(this.#settings);
     const certificates = await hubCertificates(
@@ -293,6 +293,13 @@ export class Hub {
     const ending = (part: Promise<void>): Promise<void> => part.finally(() => all.abort());
     const inner = [uplink.run(serving.signal), gate.run(steps, serving.signal)];
     inner.push(views.run(serving.signal), writes.run(serving.signal));
+    const rotation = new KeyRotation(
+      { store, seal, log: log.child('seal'), clock },
+      { ...keyRotationDefaults, storeDirectory: path.join(dataDir, 'store'), keyFile: this.#settings.storeKey.file },
+    );
+    const rotating = rotation.run(serving.signal).catch((error: unknown) => {
+      log.error('the key of the store could not be rotated; both keys stay', { error: String(error) });
+    });
     const outer = [front.run(all.signal), ops.run(all.signal), heartbeat.run(all.signal)];
     void front.started().then(() => {
       if (!front.listening) return;
@@ -307,6 +314,7 @@ export class Hub {
       }),
     ]);
     localPodsFeed.stop();
+    await rotating;
     throwFirst(results);
     log.info('the hub has stopped');
   }

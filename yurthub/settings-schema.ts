@@ -72,6 +72,10 @@ export const nodeSettingsSchema = {
     default: '/var/lib/holdfast',
     doc: 'Folder of the store and the keys; survives a reboot.',
   },
+  storeKeyFile: {
+    type: 'file',
+    doc: 'Key that seals Secrets and tokens in the store, 32 bytes, readable by its owner alone; for one given by systemd: %d/store.key. Default: store.key in dataDir, made at the first start.',
+  },
   runDir: { type: 'folder', default: '/run/holdfast', doc: 'Folder of sockets and the heartbeat file.' },
   logLevel: { type: ['error', 'warn', 'info', 'debug'], default: 'info', doc: 'Least severe level that is logged.' },
   storeMaxBytes: {

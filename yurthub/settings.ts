@@ -3,6 +3,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import { KubeconfigError } from '../kube/errors.ts';
 import { parseKubeconfig, type Kubeconfig, type PemSource } from '../kube/kubeconfig.ts';
 import { nearest } from '../runtime/nearest.ts';
@@ -10,6 +11,7 @@ import type { LogLevel } from '../runtime/log.ts';
 import { parseYaml } from '../runtime/yaml.ts';
 import { SettingsError } from './errors.ts';
 import { filterNames, filtersThatNeedTrust, type FilterName } from './filters/names.ts';
+import type { KeyFile } from './seal.ts';
 import { flagName, nodeSettingsSchema, type Setting } from './settings-schema.ts';
 import type { ServerOrder } from './uplink/server-choice.ts';
 
@@ -37,6 +39,7 @@ export interface NodeSettings {
   readonly opsListen: ListenAddress;
   readonly disabledFilters: readonly FilterName[];
   readonly dataDir: string;
+  readonly storeKey: KeyFile;
   readonly runDir: string;
   readonly logLevel: LogLevel;
   readonly storeMaxBytes: number;
@@ -154,6 +157,10 @@ export function readNodeSettings(
     opsListen: rest['opsListen'],
     disabledFilters,
     dataDir: rest['dataDir'],
+    storeKey:
+      rest['storeKeyFile'] === undefined
+        ? { file: path.join(rest['dataDir'] as string, 'store.key'), makeIfMissing: true }
+        : { file: rest['storeKeyFile'], makeIfMissing: false },
     runDir: rest['runDir'],
     logLevel: rest['logLevel'],
     storeMaxBytes: rest['storeMaxBytes'],

@@ -23,6 +23,9 @@ export interface LevelTuning {
   readonly maxOpenFiles: number;
 }
 
+/** A file of the store's owner in the folder, which LevelDB leaves alone: see yurthub/sealed-store.ts. */
+export const keyCheckName = 'key-check';
+
 /** What had to be done to open: nothing, LevelDB's repair, or a start with an empty folder. */
 export type Recovery = 'none' | 'repaired' | 'set_aside';
 
@@ -60,6 +63,17 @@ export async function openLevelFolder(
   }
   await setAside(directory);
   return { handle: await openHandle(directory, tuning, true), recovery: 'set_aside' };
+}
+
+/** Throws StoreOpenError (ERR_STORE_LOCKED) while another process has the store open. What else keeps it from opening does not matter. */
+export async function takeLock(log: Log, directory: string): Promise<void> {
+  const tuning = { writeBufferBytes: 64 << 10, cacheBytes: 64 << 10, maxOpenFiles: 20 };
+  try {
+    await (await openHandle(directory, tuning, false)).close();
+  } catch (error) {
+    if (classifyFailure(error) === 'locked') translate(error, directory);
+    log.warn('the store does not open', { directory, error: errorText(error) });
+  }
 }
 
 /** True when `bytes` can be written to the folder's disk now: LevelDB needs room to open, and has no way back if it fails. */
@@ -149,7 +163,8 @@ async function makeWritable(directory: string): Promise<void> {
 /** What a LevelDB consists of; LOCK and its text logs alone are left by an attempt that never got further. */
 async function databaseFiles(directory: string): Promise<string[]> {
   const names = await readdir(directory);
-  return names.filter((name) => !['LOCK', 'LOG', 'LOG.old', 'lost', 'room.probe'].includes(name));
+  const others = new Set(['LOCK', 'LOG', 'LOG.old', 'lost', 'room.probe', keyCheckName, `${keyCheckName}.new`]);
+  return names.filter((name) => !others.has(name));
 }
 
 /** The folder becomes `<directory>.set-aside`, in place of an earlier one. A mount point cannot be renamed: it is emptied. */

@@ -49,6 +49,18 @@ export interface StoreState {
 }
 
 export interface OpenedStore extends Store, StoreState {
+  /**
+   * Changes records where they stand, with no other write in between: those under `prefix` from the key `from` on, until `maxBytes`
+   * of values have been looked at. `change` gives the new value or undefined. `next` is where to go on; undefined at the end.
+   */
+  rewrite(
+    prefix: string,
+    from: string,
+    maxBytes: number,
+    change: (key: string, value: Buffer) => Buffer | undefined,
+  ): Promise<{ readonly next: string | undefined }>;
+  /** Rewrites the files of a prefix, so that values that were replaced or deleted are no longer in them. */
+  compact(prefix: string): Promise<void>;
   usage(): { readonly bytes: number };
   /** Calls back when `degraded` or `recovery` changes, and after every further repair; gives the way to stop that. */
   onStateChange(listener: (state: StoreState) => void): () => void;
@@ -193,13 +205,13 @@ class LevelStore implements OpenedStore {
     }
   }
 
-  async *entries(prefix: string): AsyncIterable<readonly [key: string, value: Buffer]> {
+  async *entries(prefix: string, from = prefix): AsyncIterable<readonly [key: string, value: Buffer]> {
     for (let attempt = 1; ; attempt += 1) {
       const handle = await this.#readable();
       // No await between the two: together they are one moment's content.
-      const waiting = this.#pending.range(prefix);
+      const waiting = this.#pending.range(prefix).filter(([key]) => key >= from);
       const iterator = handle.iterator({
-        gte: prefix,
+        gte: from,
         lt: `${prefix}\x7f`,
         highWaterMarkBytes: iteratorBytes,
       });
@@ -255,13 +267,48 @@ class LevelStore implements OpenedStore {
     return this.#commits.exclusive(async () => {
       const ops: StoreOp[] = [];
       for await (const key of this.keys(prefix)) ops.push({ type: 'del', key });
-      if (ops.length === 0) return;
-      const outcome = Promise.withResolvers<void>();
-      await Promise.all([
-        outcome.promise,
-        this.#commit([{ ops, durability: 'written', resolve: outcome.resolve, reject: outcome.reject }]),
-      ]);
+      await this.#commitNow(ops);
     });
+  }
+
+  /** Within a turn of the queue. */
+  async #commitNow(ops: readonly StoreOp[]): Promise<void> {
+    if (ops.length === 0) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    await Promise.all([promise, this.#commit([{ ops, durability: 'written', resolve, reject }])]);
+  }
+
+  rewrite(
+    prefix: string,
+    from: string,
+    maxBytes: number,
+    change: (key: string, value: Buffer) => Buffer | undefined,
+  ): Promise<{ readonly next: string | undefined }> {
+    this.#assertOpen();
+    return this.#commits.exclusive(async () => {
+      const ops: StoreOp[] = [];
+      let next: string | undefined;
+      let bytes = 0;
+      for await (const [key, value] of this.entries(prefix, from)) {
+        const changed = change(key, value);
+        if (changed !== undefined) ops.push({ type: 'put', key, value: changed });
+        bytes += key.length + value.length;
+        if (bytes < maxBytes) continue;
+        next = `${key}\x00`;
+        break;
+      }
+      await this.#commitNow(ops);
+      return { next };
+    });
+  }
+
+  async compact(prefix: string): Promise<void> {
+    const handle = await this.#readable();
+    try {
+      await handle.compactRange(prefix, `${prefix}\x7f`, { keyEncoding: 'utf8' });
+    } catch (error) {
+      throw new StoreWriteError('the store could not be compacted', error);
+    }
   }
 
   async close(): Promise<void> {

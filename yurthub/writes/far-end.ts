@@ -138,7 +138,7 @@ export class WritesBench {
     const { cloud: uplink, views, clock, metrics } = this;
     const ofStore = { log: nullLog, metrics: new Metrics(), clock: systemClock };
     this.store = await openStore(ofStore, { directory: path.join(this.#folder, 'store'), maxBytes: 1 << 30 });
-    const seal = await Seal.open(path.join(this.#folder, 'store.key'));
+    const seal = await Seal.open({ file: path.join(this.#folder, 'store.key'), makeIfMissing: true });
     this.writes = new OfflineWrites(
       { store: this.store, seal, uplink, views, log: nullLog, metrics, clock },
       {
