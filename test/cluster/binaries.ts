@@ -11,7 +11,9 @@ import { isAlive, startTicks } from './processes.ts';
 import { projectRoot } from './project-root.ts';
 
 export type Program =
+  | 'coredns'
   | 'etcd'
+  | 'in-cluster'
   | 'kube-apiserver'
   | 'kube-controller-manager'
   | 'kube-scheduler'
@@ -20,7 +22,8 @@ export type Program =
   | 'kubelet'
   | 'wanqueue';
 
-export const allPrograms: readonly Program[] = [
+/** What a control plane and its nodes need. */
+export const clusterPrograms: readonly Program[] = [
   'etcd',
   'kube-apiserver',
   'kube-controller-manager',
@@ -31,19 +34,25 @@ export const allPrograms: readonly Program[] = [
   'wanqueue',
 ];
 
+/** What pods on a node with services need besides kube-proxy: a minute and a half to build, so only where it is used. */
+export const servicePrograms: readonly Program[] = ['coredns', 'in-cluster'];
+
+export const allPrograms: readonly Program[] = [...clusterPrograms, ...servicePrograms];
+
 const kubernetesVersion = 'v1.34.4';
 /** What KUBEBUILDER_ASSETS may hold; the rest of a cluster always comes from the pins. */
 const kubebuilderPrograms: readonly Program[] = ['etcd', 'kube-apiserver', 'kubectl'];
 
 interface Source {
   /** Folder below test/cluster/binaries with a go.mod. */
-  module: 'etcd' | 'kubernetes' | 'wanqueue';
+  module: 'etcd' | 'kubernetes' | 'services' | 'wanqueue';
   package: string;
 }
 
 function sourceOf(program: Program): Source {
   if (program === 'etcd') return { module: 'etcd', package: 'go.etcd.io/etcd/server/v3' };
   if (program === 'wanqueue') return { module: 'wanqueue', package: '.' };
+  if (program === 'coredns' || program === 'in-cluster') return { module: 'services', package: `./${program}` };
   return { module: 'kubernetes', package: `k8s.io/kubernetes/cmd/${program}` };
 }
 
@@ -146,7 +155,7 @@ function cachedFile(program: Program): string {
 function sourceKey(module: Source['module']): string {
   const folder = moduleFolder(module);
   const hash = createHash('sha256').update(linkerFlags(module));
-  for (const file of readdirSync(folder).sort()) {
+  for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()) {
     if (/^go\.(mod|sum)$|\.go$/.test(file)) hash.update(file).update(readFileSync(path.join(folder, file)));
   }
   return hash.digest('hex').slice(0, 12);

@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { allPrograms, buildBinaries, cacheFolder } from './binaries.ts';
+import { buildBinaries, cacheFolder, clusterPrograms } from './binaries.ts';
 import { removeCgroup } from './cgroups.ts';
 import { waitFor } from './commands.ts';
 import { ControlPlane } from './control-plane.ts';
@@ -64,7 +64,7 @@ export class Cluster {
     const say = options.say ?? (() => undefined);
     if (process.getuid?.() !== 0) throw new HarnessError('NEEDS_ROOT', 'a cluster with nodes needs root');
     await installPackages(say);
-    await buildBinaries(allPrograms, say);
+    await buildBinaries(clusterPrograms, say);
     await Cluster.sweep(say);
     raiseInotifyLimit(say);
     if (options.dir !== undefined && existsSync(path.join(options.dir, 'cluster.json'))) {

@@ -11,6 +11,7 @@ export interface ImageSpec {
   command: readonly string[];
   /** Files beside busybox: path in the image and its content. */
   files?: readonly { path: string; content: Buffer; mode?: number }[];
+  links?: readonly { path: string; target: string }[];
 }
 
 /** What the cluster's own registry is called; nodes find it by their containerd configuration. */
@@ -102,6 +103,7 @@ function layerEntries(spec: ImageSpec): TarEntry[] {
     { path: 'bin/busybox', content: readFileSync('/bin/busybox'), mode: 0o755 },
     ...applets.split(' ').map((applet): TarEntry => ({ path: `bin/${applet}`, linkTo: 'busybox' })),
     ...(spec.files ?? []).map((file): TarEntry => ({ ...file, path: file.path.replace(/^\//, '') })),
+    ...(spec.links ?? []).map((link): TarEntry => ({ path: link.path.replace(/^\//, ''), linkTo: link.target })),
   ];
 }
 

@@ -14,7 +14,8 @@ import { projectRoot } from './project-root.ts';
 
 const usage = `npm run cluster -- COMMAND [--dir FOLDER]
 
-  build [PROGRAM…]        build what is missing of etcd, kube-*, kubelet, kubectl, wanqueue from the pins in binaries/
+  build [PROGRAM…]        build what is missing of etcd, kube-*, kubelet, kubectl, wanqueue, coredns … from the
+                          pins in binaries/
   up                      control plane; prints the administrator's kubeconfig
   node add NAME           an edge node behind NAT
   node remove NAME

@@ -20,6 +20,7 @@ import type { ControlPlane } from './control-plane.ts';
 import { HarnessError } from './errors.ts';
 import { Link } from './faults.ts';
 import { nodeImages, registryName, writeImage } from './images.ts';
+import type { ImageSpec } from './images.ts';
 import { kubeconfigText } from './kubeconfig.ts';
 import { cloudAddress, createNodeNamespace, createRouter, registryPort, removeSite } from './network.ts';
 import type { Site } from './network.ts';
@@ -239,6 +240,12 @@ export class EdgeNode {
     return this.enter(['ctr', ...args], options);
   }
 
+  /** An image for the kubelet's pods, without a registry. containerd has to run. */
+  async importImage(image: ImageSpec): Promise<void> {
+    const archive = writeImage(image, path.join(path.dirname(this.#settings.folder), 'images'));
+    await this.ctr(['-n', 'k8s.io', 'images', 'import', archive]);
+  }
+
   /** Runs a command in a running container of a pod, as `kubectl exec` would, without API server and kubelet. */
   async execInPod(podUid: string, container: string, argv: readonly string[]): Promise<string> {
     const labels = [
@@ -344,10 +351,7 @@ export class EdgeNode {
   }
 
   async #importImages(): Promise<void> {
-    for (const image of nodeImages) {
-      const archive = writeImage(image, path.join(path.dirname(this.#settings.folder), 'images'));
-      await this.ctr(['-n', 'k8s.io', 'images', 'import', archive]);
-    }
+    for (const image of nodeImages) await this.importImage(image);
   }
 
   #write(insidePath: string, content: string, mode = 0o644): void {
