@@ -24,6 +24,7 @@ import { runProgram } from './front/link-local.ts';
 import { FrontMetrics } from './front/metrics.ts';
 import { Ops } from './front/ops.ts';
 import { PeerProcesses } from './front/peer-process.ts';
+import { Identities } from './identity/identities.ts';
 import { KeyRotation, keyRotationDefaults } from './key-rotation.ts';
 import { SecretCipher } from './record-cipher.ts';
 import { ReturnGate } from './return-gate.ts';
@@ -33,9 +34,9 @@ import { Router } from './router.ts';
 import { Seal } from './seal.ts';
 import { openSealedStore } from './sealed-store.ts';
 import type { NodeSettings } from './settings.ts';
-import { SingleObjects } from './single-objects.ts';
+import { accountPrefix, nodePrefix, SingleObjects } from './single-objects.ts';
 import type { OpenedStore } from './store/level-store.ts';
-import type { CloudState, ViewReader } from './types.ts';
+import type { CloudState, ViewKey, ViewReader } from './types.ts';
 import { HubUplink } from './uplink/hub-uplink.ts';
 import { Credentials } from './uplink/credentials.ts';
 import { uplinkMetrics } from './uplink/metrics.ts';
@@ -65,7 +66,8 @@ const viewSettings = {
   maxViews: 2_000,
   idleMs: 3_600_000,
 } as const;
-const singleSettings = { maxBodyBytes: 1 << 20, maxCount: 2_000 } as const;
+const singleSettings = { prefix: nodePrefix, maxBodyBytes: 1 << 20, maxCount: 2_000 } as const;
+const accountSingleSettings = { prefix: accountPrefix, maxBodyBytes: 1 << 20, maxCount: 500 } as const;
 const eventSpoolMaxBytes = 4 << 20;
 
 export class Hub {
@@ -167,6 +169,19 @@ export class Hub {
         writes.cloudSaw(key.group, key.resource, item.namespace, item.name, item.resourceVersion),
       failed: (name, error) => filterFailures.note(name, error),
     });
+    const userAgent = `holdfast-yurthub/${version}`;
+    const identities = new Identities(
+      {
+        store,
+        uplink,
+        // Asked when a client comes with a token: the views are there by then.
+        pods: (namespace, name) => views.uidIn(podsOf(nodeName), namespace, name),
+        log: log.child('identity'),
+        clock,
+        metrics,
+      },
+      { ...this.#settings, userAgent },
+    );
     const ofViews = viewMetrics(metrics);
     const views = new ViewSet(
       {
@@ -175,12 +190,14 @@ export class Hub {
         presenter,
         uplink,
         cloudReady: (waiting) => gate.ready(waiting),
+        accounts: identities.allowances,
+        accountBounds: () => identities.bounds,
         log: log.child('views'),
         clock,
         metrics: ofViews,
         turns: new ReturnTurns(clock, Math.random),
       },
-      { ...viewSettings, userAgent: `holdfast-yurthub/${version}` },
+      { ...viewSettings, userAgent },
     );
     const localPodsFeed = new LocalPodsFeed({
       clock,
@@ -209,8 +226,10 @@ export class Hub {
       },
     );
     const singles = new SingleObjects(store, cipher, singleSettings);
+    const accountSingles = new SingleObjects(store, cipher, accountSingleSettings);
     const load = async (): Promise<void> => {
-      throwFirst(await Promise.allSettled([views.load(), writes.load(), singles.load()]));
+      const parts = [views, writes, singles, accountSingles, identities];
+      throwFirst(await Promise.allSettled(parts.map((part) => part.load())));
       await localPodsFeed.follow();
     };
     await credentials.load();
@@ -224,11 +243,14 @@ export class Hub {
         log.error('the store cannot be read; requests pass through until it can be', { error: error.message });
       });
 
+    const accounts = identities.accounts(views);
     const router = new Router({
       uplink,
       views,
       presenter,
       singles,
+      accounts,
+      accountSingles,
       writes,
       log: log.child('router'),
       clock,
@@ -292,7 +314,7 @@ export class Hub {
     using all = new LinkedAbort(signal);
     const ending = (part: Promise<void>): Promise<void> => part.finally(() => all.abort());
     const inner = [uplink.run(serving.signal), gate.run(steps, serving.signal)];
-    inner.push(views.run(serving.signal), writes.run(serving.signal));
+    inner.push(views.run(serving.signal), writes.run(serving.signal), identities.run(views, serving.signal));
     const rotation = new KeyRotation(
       { store, seal, log: log.child('seal'), clock },
       { ...keyRotationDefaults, storeDirectory: path.join(dataDir, 'store'), keyFile: this.#settings.storeKey.file },
@@ -325,6 +347,12 @@ const endpoints = [
   { group: 'discovery.k8s.io', resource: 'endpointslices' },
   { group: '', resource: 'endpoints' },
 ] as const;
+
+/** The kubelet's view of its pods: complete, and the judge of which there are. */
+function podsOf(nodeName: string): ViewKey {
+  const selectors = { labelSelector: '', fieldSelector: `spec.nodeName=${nodeName}` };
+  return { ...pods, version: 'v1', namespace: '', ...selectors, encoding: 'protobuf' };
+}
 
 function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
   for (const result of results) if (result.status === 'rejected') throw result.reason;

@@ -8,6 +8,7 @@ import type { Log } from '../runtime/log.ts';
 import { StoreReadError, StoreWriteError } from './errors.ts';
 import { oldKeyFile, type Seal } from './seal.ts';
 import { writeKeyCheck } from './sealed-store.ts';
+import { accountPrefix, nodePrefix } from './single-objects.ts';
 import type { OpenedStore } from './store/level-store.ts';
 
 export interface KeyRotationParts {
@@ -21,7 +22,8 @@ export interface KeyRotationParts {
 const sealedRecords = [
   { prefix: 'object/protobuf,,v1,secrets,', at: 0 },
   { prefix: 'object/json,,v1,secrets,', at: 0 },
-  { prefix: 'single/', at: 0 },
+  { prefix: nodePrefix, at: 0 },
+  { prefix: accountPrefix, at: 0 },
   { prefix: 'token/', at: 8 },
 ] as const;
 

@@ -9,6 +9,7 @@ import { failure } from '../kube/status.ts';
 import { wireFor } from '../kube/wires.ts';
 import { sendNeedsCloud, sendStatus, sendUnknown, staleWarning } from './answers.ts';
 import { ClientGoneError, CloudUnreachableError, StoreReadError } from './errors.ts';
+import type { Accounts } from './identity/accounts.ts';
 import type { SingleObjects } from './single-objects.ts';
 import type { Headers, HubRequest, HubResponse, Uplink } from './types.ts';
 import type { OfflineWrites } from './writes/offline-writes.ts';
@@ -17,7 +18,7 @@ import type { ViewMetrics } from './views/metrics.ts';
 import type { Presenter } from './views/presenter.ts';
 import { ShownResponse } from './views/shown-response.ts';
 import { viewKeyOf } from './views/view-key.ts';
-import type { ViewSet } from './views/view-set.ts';
+import type { ReadableViews, ViewSet } from './views/view-set.ts';
 import { answerWatch } from './views/watch-answer.ts';
 
 export interface RouterParts {
@@ -25,6 +26,9 @@ export interface RouterParts {
   readonly views: ViewSet;
   readonly presenter: Presenter;
   readonly singles: SingleObjects;
+  readonly accounts: Accounts;
+  /** What accounts read by name. */
+  readonly accountSingles: SingleObjects;
   readonly writes: OfflineWrites;
   readonly log: Log;
   readonly clock: Clock;
@@ -33,11 +37,23 @@ export interface RouterParts {
 
 const maxFilteredBytes = 64 << 20;
 
+/** Whoever asks: what it may be answered from. */
+interface Reader {
+  readonly views: ReadableViews;
+  readonly singles: SingleObjects;
+  /** Whether what was read by name may be shown again. */
+  mayRecall(): boolean;
+  /** The API server has answered; undefined for readers on whom its decisions are not kept. */
+  readonly answered: ((statusCode: number) => Promise<void>) | undefined;
+}
+
 export class Router {
   readonly #parts: RouterParts;
+  readonly #node: Reader;
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
+    this.#node = { views: parts.views, singles: parts.singles, mayRecall: () => true, answered: undefined };
   }
 
   /** Answers one request. Rejects only on a fault of our own. */
@@ -53,71 +69,103 @@ export class Router {
         throw error;
       // What is kept cannot be read now, which says nothing about what there is: the API server may know.
       this.#parts.log.warn('the store cannot be read for a request; it is passed through', { error: error.message });
-      if (!(await this.#forwarded(request, response))) sendUnknown(request, response);
+      if (!(await this.#forwarded(request, response, undefined))) sendUnknown(request, response);
     }
   }
 
   #route(request: HubRequest, response: HubResponse): Promise<void> {
     const { info, identity } = request;
-    if (identity.kind !== 'node' || isImpersonated(request) || !info.isResource || request.method === 'HEAD')
-      return this.#passThrough(request, response);
-    if (info.verb !== 'list' && info.verb !== 'watch' && this.#parts.writes.handles(info))
+    if (isImpersonated(request)) return this.#passThrough(request, response, undefined);
+    if (identity.kind !== 'node') return this.#bearer(request, response);
+    const isCollection = !info.isResource || info.verb === 'list' || info.verb === 'watch';
+    if (!isCollection && request.method !== 'HEAD' && this.#parts.writes.handles(info))
       return this.#parts.writes.handle(request, response);
+    return this.#serve(request, response, this.#node);
+  }
+
+  async #bearer(request: HubRequest, response: HubResponse): Promise<void> {
+    const admission = await this.#parts.accounts.admit(request);
+    switch (admission.kind) {
+      case 'refused':
+        sendStatus(request, response, admission.error);
+        return;
+      case 'stranger':
+        await this.#passThrough(request, response, undefined);
+        return;
+      case 'account': {
+        using account = admission;
+        const reader: Reader = {
+          views: account.views,
+          singles: this.#parts.accountSingles,
+          mayRecall: () => account.mayRecall(),
+          answered: (statusCode) => account.answered(statusCode),
+        };
+        await this.#serve(account.request, response, reader);
+      }
+    }
+  }
+
+  #serve(request: HubRequest, response: HubResponse, reader: Reader): Promise<void> {
+    const { info } = request;
+    if (!info.isResource || request.method === 'HEAD') return this.#passThrough(request, response, reader);
     switch (info.verb) {
       case 'list':
       case 'watch':
-        return this.#collection(request, response, info);
+        return this.#collection(request, response, info, reader);
       case 'get':
-        return this.#get(request, response, info);
+        return this.#get(request, response, info, reader);
       case 'create':
       case 'update':
       case 'patch':
       case 'delete':
       case 'deletecollection':
-        return this.#passThrough(request, response);
+        return this.#passThrough(request, response, reader);
     }
   }
 
-  async #collection(request: HubRequest, response: HubResponse, info: ResourceRequest): Promise<void> {
-    const { uplink, views, clock, metrics } = this.#parts;
+  async #collection(request: HubRequest, response: HubResponse, info: ResourceRequest, reader: Reader): Promise<void> {
+    const { uplink, clock, metrics } = this.#parts;
+    const { views } = reader;
     const accepted = negotiate(headerValue(request.headers, 'accept'));
     const table = accepted.as === 'Table';
     const encoding = table ? 'json' : accepted.plain;
     if (encoding === undefined || !isKept(info)) {
-      await this.#passThrough(request, response);
+      await this.#passThrough(request, response, reader);
       return;
     }
     const form = { encoding, table };
     if (info.verb === 'watch') {
       const parts = { views, clock, metrics };
-      if (!(await answerWatch(parts, request, response, info, form))) await this.#passThrough(request, response);
+      if (!(await answerWatch(parts, request, response, info, form)))
+        await this.#passThrough(request, response, reader);
       return;
     }
     // The API server knows more columns than we do, and lists of metadata alone: it is asked while it can be reached.
     if (accepted.as !== '' && uplink.cloud.reachable) {
-      if (await this.#forwarded(request, response)) return;
+      if (await this.#forwarded(request, response, reader)) return;
     }
     const answer = (): Promise<boolean> =>
       answerList({ views, clock, metrics }, request, response, info, form, this.#warning(request));
     if (await answer()) return;
-    const forwarded = (to: HubResponse): Promise<boolean> => this.#forwarded(request, to);
+    const forwarded = (to: HubResponse): Promise<boolean> => this.#forwarded(request, to, reader);
     if (await this.#filtered(request, response, info, accepted.as, forwarded)) return;
     if (!(await answer())) sendUnknown(request, response);
   }
 
-  async #get(request: HubRequest, response: HubResponse, info: ResourceRequest): Promise<void> {
+  async #get(request: HubRequest, response: HubResponse, info: ResourceRequest, reader: Reader): Promise<void> {
     if (isTrue(info.query.get('watch')) || info.subresource !== '') {
-      await this.#passThrough(request, response);
+      await this.#passThrough(request, response, reader);
       return;
     }
     const anyVersion = info.query.get('resourceVersion') === '0';
-    if (anyVersion && (await this.#getFromView(request, response, info, 'live'))) return;
+    if (anyVersion && (await this.#getFromView(request, response, info, 'live', reader))) return;
     const { as } = negotiate(headerValue(request.headers, 'accept'));
-    if (await this.#filtered(request, response, info, as, (to) => this.#forwarded(request, to))) return;
-    if (await this.#getFromView(request, response, info, 'stored')) return;
-    const { views, singles } = this.#parts;
+    if (await this.#filtered(request, response, info, as, (to) => this.#forwarded(request, to, reader))) return;
+    if (await this.#getFromView(request, response, info, 'stored', reader)) return;
+    const { views, singles } = reader;
     const kept = (to: HubResponse): Promise<boolean> => singles.answer(request, to, this.#warning(request));
-    if (!views.follows(info) && (await this.#filtered(request, response, info, as, kept))) return;
+    const mayRecall = !views.follows(info) && reader.mayRecall();
+    if (mayRecall && (await this.#filtered(request, response, info, as, kept))) return;
     sendUnknown(request, response);
   }
 
@@ -126,11 +174,12 @@ export class Router {
     response: HubResponse,
     info: ResourceRequest,
     source: 'live' | 'stored',
+    reader: Reader,
   ): Promise<boolean> {
     const accepted = negotiate(headerValue(request.headers, 'accept'));
     const encoding = accepted.plain;
     if (encoding === undefined || (source === 'live' && accepted.as !== '')) return false;
-    const shown = await this.#parts.views.shown(info);
+    const shown = await reader.views.shown(info);
     if (shown === undefined || (source === 'live' && !shown.live)) return false;
     const { typeMeta } = shown;
     if (shown.bytes === undefined) {
@@ -171,12 +220,12 @@ export class Router {
   }
 
   /** Passes a request through; when the cloud is out of reach, says so or answers with what was last seen. */
-  async #passThrough(request: HubRequest, response: HubResponse): Promise<void> {
+  async #passThrough(request: HubRequest, response: HubResponse, reader: Reader | undefined): Promise<void> {
     let sent = false;
-    const mayAnswer = request.identity.kind === 'node' && !isImpersonated(request);
     const onUnreachable = (error: CloudUnreachableError): void => void (sent = error.sent);
-    if (await this.#forwarded(request, response, mayAnswer, onUnreachable)) return;
-    if (mayAnswer && (await this.#parts.singles.answer(request, response, this.#warning(request)))) return;
+    if (await this.#forwarded(request, response, reader, onUnreachable)) return;
+    const singles = reader?.mayRecall() === true ? reader.singles : undefined;
+    if (singles !== undefined && (await singles.answer(request, response, this.#warning(request)))) return;
     if (request.method === 'GET' || request.method === 'HEAD') sendUnknown(request, response);
     else if (!sent) sendNeedsCloud(request, response);
     else {
@@ -185,20 +234,24 @@ export class Router {
     }
   }
 
-  /** True when the API server answered; false when it is out of reach and nothing was written to the client. */
+  /**
+   * True when the API server answered; false when it is out of reach and nothing was written to the client. Nothing is
+   * kept for a `reader` that is not known.
+   */
   async #forwarded(
     request: HubRequest,
     response: HubResponse,
-    mayKeep = true,
+    reader: Reader | undefined,
     onUnreachable?: (error: CloudUnreachableError) => void,
   ): Promise<boolean> {
-    const { uplink, views, singles, log } = this.#parts;
-    const followed = request.info.isResource && views.follows(request.info);
-    const captureBytes = mayKeep && !followed ? singles.captureBytes(request) : 0;
+    const { uplink, log } = this.#parts;
+    const followed = request.info.isResource && reader?.views.follows(request.info) === true;
+    const captureBytes = followed || reader === undefined ? 0 : reader.singles.captureBytes(request);
     try {
       const outcome = await uplink.forward(request, response, captureBytes === 0 ? {} : { captureBytes });
+      await reader?.answered?.(outcome.statusCode);
       if (captureBytes > 0)
-        await singles.keep(request, outcome)?.catch((error: unknown) => {
+        await reader?.singles.keep(request, outcome)?.catch((error: unknown) => {
           // The client has its answer; that it is not kept matters only later, and the store says why in its own log.
           log.debug('an answer was not kept', { error: error instanceof Error ? error.message : String(error) });
         });

@@ -106,6 +106,20 @@ export const nodeSettingsSchema = {
     max: 64 * MiB,
     doc: 'Largest request body that the hub answers itself; larger ones can only be passed through.',
   },
+  offlineTokenGraceSeconds: {
+    type: 'count',
+    default: 604_800,
+    min: 0,
+    max: 31_622_400,
+    doc: 'Seconds for which a token of a service account is taken beyond its expiry while no API server can be reached.',
+  },
+  accessRecheckSeconds: {
+    type: 'count',
+    default: 600,
+    min: 5,
+    max: 86_400,
+    doc: 'Seconds after which the API server is asked again whether a service account may still read what is kept for it.',
+  },
   maxConnections: {
     type: 'count',
     default: 4_000,

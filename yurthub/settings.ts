@@ -46,6 +46,8 @@ export interface NodeSettings {
   readonly storePendingMaxBytes: number;
   readonly eventSpoolMaxEvents: number;
   readonly maxRequestBodyBytes: number;
+  readonly offlineTokenGraceSeconds: number;
+  readonly accessRecheckSeconds: number;
   readonly maxConnections: number;
 }
 
@@ -167,6 +169,8 @@ export function readNodeSettings(
     storePendingMaxBytes: rest['storePendingMaxBytes'],
     eventSpoolMaxEvents: rest['eventSpoolMaxEvents'],
     maxRequestBodyBytes: rest['maxRequestBodyBytes'],
+    offlineTokenGraceSeconds: rest['offlineTokenGraceSeconds'],
+    accessRecheckSeconds: rest['accessRecheckSeconds'],
     maxConnections: rest['maxConnections'],
     nodeName,
     apiServers,

@@ -4,12 +4,16 @@ import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { ResourceRequest } from '../kube/request-info.ts';
 import { headerValue } from '../runtime/headers.ts';
-import type { ForwardOutcome, Headers, HubRequest, HubResponse, Store } from './types.ts';
+import type { ForwardOutcome, Headers, HubRequest, HubResponse, Identity, Store } from './types.ts';
 import type { RecordCipher } from './views/view-storage.ts';
 
-const prefix = 'single/';
+/** Of an account: each has copies of its own, and they are counted apart, so that nobody drives out what the node needs. */
+export const accountPrefix = 'account-single/';
+export const nodePrefix = 'single/';
 
 export interface SingleObjectsSettings {
+  /** Of the keys in the store. */
+  readonly prefix: typeof nodePrefix | typeof accountPrefix;
   readonly maxBodyBytes: number;
   readonly maxCount: number;
 }
@@ -41,12 +45,12 @@ export class SingleObjects {
 
   /** Reads which answers the store holds. */
   async load(): Promise<void> {
-    for await (const key of this.#store.keys(prefix)) this.#known.set(key, '');
+    for await (const key of this.#store.keys(this.#settings.prefix)) this.#known.set(key, '');
   }
 
   /** How many bytes of an answer have to be captured to keep it; 0 when it is not to be kept. */
   captureBytes(request: HubRequest): number {
-    if (request.method !== 'GET' || request.identity.kind !== 'node') return 0;
+    if (request.method !== 'GET') return 0;
     const { info } = request;
     if (!info.isResource) return isDiscovery(info.path) ? this.#settings.maxBodyBytes : 0;
     return info.verb === 'get' && info.subresource === '' && !neverKept.has(info.resource)
@@ -101,7 +105,7 @@ export class SingleObjects {
   #keyOf(request: HubRequest): string {
     const query = request.target.indexOf('?');
     const path = query < 0 ? request.target : request.target.slice(0, query);
-    return `${prefix}${path}#${this.#formOf(headerValue(request.headers, 'accept') ?? '')}`;
+    return `${this.#settings.prefix}${ownerOf(request.identity)}${path}#${this.#formOf(headerValue(request.headers, 'accept') ?? '')}`;
   }
 
   #formOf(accept: string): string {
@@ -124,6 +128,13 @@ export class SingleObjects {
 
 function resourceOf(info: ResourceRequest): { group: string; resource: string } {
   return { group: info.group, resource: info.resource };
+}
+
+/** A path begins with a slash, so that no owner runs into it. */
+function ownerOf(identity: Identity): string {
+  if (identity.kind === 'node') return '';
+  if (identity.account === undefined) throw new TypeError('nothing is kept for an unknown bearer');
+  return `${encodeURIComponent(identity.account.username)},${encodeURIComponent(identity.account.uid)}`;
 }
 
 function isDiscovery(path: string): boolean {

@@ -6,8 +6,13 @@ import type { Item, TypeMeta, Wire } from '../kube/wire.ts';
 // ---------------------------------------------------------------------------------------------------------------
 // Who asks, and for what
 
-/** Who a local client is. `node`: the kubelet's certificate or the root-only local credential. `bearer`: a token, passed on. */
-export type Identity = { readonly kind: 'node'; readonly nodeName: string } | { readonly kind: 'bearer' };
+/**
+ * Who a local client is. `node`: the kubelet's certificate or the root-only local credential. `bearer`: a token, passed on;
+ * with `account` once it has been verified, and only for service accounts that views are kept for.
+ */
+export type Identity =
+  | { readonly kind: 'node'; readonly nodeName: string }
+  | { readonly kind: 'bearer'; readonly account?: { readonly username: string; readonly uid: string } };
 
 /** Header names in lower case, no pseudo headers, no hop-by-hop headers. */
 export type Headers = Readonly<Record<string, string | readonly string[]>>;
@@ -152,6 +157,11 @@ export interface ViewKey {
   readonly labelSelector: string;
   readonly fieldSelector: string;
   readonly encoding: 'protobuf' | 'json';
+  /**
+   * Kept for service accounts, filled with the token of one that may read it. The node's own views lack this: they are
+   * filled with its certificate, and no view that a token has filled is ever shown to the node.
+   */
+  readonly forAccounts?: true;
 }
 
 export interface StoredObject {

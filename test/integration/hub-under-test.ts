@@ -104,6 +104,13 @@ export class HubUnderTest {
     return client;
   }
 
+  /** A client with a token. */
+  withToken(token: string): LocalClient {
+    const client = new LocalClient({ port: this.port, ca: this.hub.caPem, token });
+    this.#clients.push(client);
+    return client;
+  }
+
   get port(): number {
     return this.hub.addresses[0]?.port ?? 0;
   }

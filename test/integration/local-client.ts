@@ -6,6 +6,8 @@ export interface ClientOptions {
   readonly ca: string;
   readonly certificate?: string;
   readonly key?: string;
+  /** Sent with every request. */
+  readonly token?: string;
 }
 
 export interface Answer {
@@ -29,12 +31,14 @@ export interface WatchEvent {
 
 export class LocalClient {
   readonly #session: http2.ClientHttp2Session;
+  readonly #authorization: { readonly authorization?: string };
 
   constructor(options: ClientOptions) {
     this.#session = http2.connect(`https://127.0.0.1:${options.port}`, {
       ca: options.ca,
       ...(options.certificate === undefined ? {} : { cert: options.certificate, key: options.key }),
     });
+    this.#authorization = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
     // A broken session fails its requests; nothing else listens.
     this.#session.on('error', () => undefined);
   }
@@ -48,6 +52,7 @@ export class LocalClient {
       ':method': method,
       ':path': path,
       accept: 'application/json',
+      ...this.#authorization,
       ...options.headers,
     });
     stream.end(options.body);
@@ -76,7 +81,7 @@ export class LocalClient {
   }
 
   async watch(path: string): Promise<LocalWatch> {
-    const stream = this.#session.request({ ':path': path, accept: 'application/json' });
+    const stream = this.#session.request({ ':path': path, accept: 'application/json', ...this.#authorization });
     stream.end();
     const watch = new LocalWatch(stream);
     await watch.opened;
@@ -85,7 +90,7 @@ export class LocalClient {
 
   /** A request as a stream, for clients that read or send in a way of their own. */
   stream(headers: http2.OutgoingHttpHeaders, endStream = true): http2.ClientHttp2Stream {
-    return this.#session.request({ accept: 'application/json', ...headers }, { endStream });
+    return this.#session.request({ accept: 'application/json', ...this.#authorization, ...headers }, { endStream });
   }
 
   close(): void {

@@ -11,7 +11,7 @@ import { FirstListClient } from './first-list.ts';
 import type { ViewMetrics } from './metrics.ts';
 import { answerWithoutView } from './no-view.ts';
 import { viewKeyOf } from './view-key.ts';
-import type { ViewSet } from './view-set.ts';
+import type { ReadableViews } from './view-set.ts';
 import type { Snapshot, View } from './view.ts';
 
 /**
@@ -25,7 +25,7 @@ export function allowsStored(info: ResourceRequest): boolean {
 }
 
 export interface ListAnswerParts {
-  readonly views: ViewSet;
+  readonly views: Pick<ReadableViews, 'acquire' | 'cloudReachable'>;
   readonly clock: Clock;
   readonly metrics: ViewMetrics;
 }

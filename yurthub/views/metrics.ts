@@ -32,7 +32,7 @@ export function viewMetrics(metrics: Metrics): ViewMetrics {
   };
   for (const reason of ['refused', 'unreachable', 'short_watch', 'malformed', 'other'])
     made.failures.inc({ reason }, 0);
-  for (const reason of ['idle', 'denied', 'store']) made.dropped.inc({ reason }, 0);
+  for (const reason of ['idle', 'denied', 'store', 'bounds']) made.dropped.inc({ reason }, 0);
   for (const verb of ['list', 'watch', 'get'])
     for (const source of ['live', 'stored']) made.answers.inc({ verb, source }, 0);
   return made;

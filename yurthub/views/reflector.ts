@@ -3,21 +3,25 @@
 import { headerValue } from '../../runtime/headers.ts';
 import { delay, type Clock } from '../../runtime/clock.ts';
 import { LinkedAbort } from '../../runtime/linked-abort.ts';
+import { untilAborted } from '../../runtime/until-aborted.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Encoding, WatchFrame, Wire } from '../../kube/wire.ts';
 import { WireError } from '../../kube/errors.ts';
 import { compareResourceVersions } from '../../kube/resource-version.ts';
 import { wireFor } from '../../kube/wires.ts';
-import { CloudUnreachableError, StoreReadError, StoreWriteError } from '../errors.ts';
+import { ClientGoneError, CloudUnreachableError, StoreReadError, StoreWriteError } from '../errors.ts';
 import { ReflectorPace, type ReturnTurns, type Setback, type Turn } from '../return-pace.ts';
 import type { UpstreamReply, UpstreamStream, Uplink } from '../types.ts';
 import { upstreamTarget } from './view-key.ts';
+import { NoCredentialError, type Credential } from './credential.ts';
 import type { FirstListClient } from './first-list.ts';
 import type { View } from './view.ts';
 import type { ViewMetrics } from './metrics.ts';
 
 export interface ReflectorParts {
   readonly uplink: Uplink;
+  /** Undefined while there is none. */
+  readonly credential: () => Credential | undefined;
   /** Resolves when the cloud may be asked: at once while it is reachable, and after what must go first on return. */
   readonly cloudReady: (signal: AbortSignal) => Promise<void>;
   readonly log: Log;
@@ -34,6 +38,8 @@ export interface ReflectorSettings {
   readonly startAt: string;
   /** Gets the first list as it comes. */
   readonly firstListClient: FirstListClient | undefined;
+  /** A first list beyond this is given up with ViewTooLargeError. */
+  readonly maxListBytes: number;
 }
 
 /** How it stands with the cloud: `live` means that changes arrive as they happen. */
@@ -48,6 +54,16 @@ export class RefusedError extends Error {
     super(`the API server answered ${reply.statusCode}`);
     this.name = 'RefusedError';
     this.reply = reply;
+  }
+}
+
+/** A collection that is too large to be kept. */
+export class ViewTooLargeError extends Error {
+  readonly code = 'ERR_VIEW_TOO_LARGE';
+
+  constructor(maxBytes: number) {
+    super(`the collection is larger than ${maxBytes} bytes`);
+    this.name = 'ViewTooLargeError';
   }
 }
 
@@ -69,6 +85,9 @@ export class Reflector {
   #refusal: UpstreamReply | undefined;
   #refusals = 0;
   #failures = 0;
+  #credential: Credential | undefined;
+  #stream: LinkedAbort | undefined;
+  #waiting: PromiseWithResolvers<void> | undefined;
   #changed = Promise.withResolvers<void>();
 
   constructor(view: View, parts: ReflectorParts, settings: ReflectorSettings) {
@@ -99,12 +118,23 @@ export class Reflector {
     return this.#failures > 1;
   }
 
+  /** True while nobody may ask: what is kept grows old, and clients had better ask themselves. */
+  get withoutCredential(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  /** To be called when credentials have come or gone. */
+  credentialsChanged(): void {
+    if (this.#parts.credential() !== undefined) this.#waiting?.resolve();
+    if (this.#credential?.isGood() === false) this.#stream?.abort(new NoCredentialError());
+  }
+
   /** Resolves at the next change of state, refusal or failure. */
   async nextChange(): Promise<void> {
     await this.#changed.promise;
   }
 
-  /** Runs until aborted. Rejects only with StoreWriteError and StoreReadError: the view can no longer be kept. */
+  /** Runs until aborted. Rejects with StoreWriteError, StoreReadError and ViewTooLargeError: the view can no longer be kept. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#parts;
     let listNeeded = true;
@@ -132,6 +162,14 @@ export class Reflector {
         if (error instanceof RefusedError && error.reply.statusCode === 429) this.#turn?.pushedBack();
         if (signal.aborted) return;
         if (error instanceof StoreWriteError || error instanceof StoreReadError) throw error;
+        if (error instanceof ViewTooLargeError) throw error;
+        // The latter when the credential ended while a stream was being opened: nobody else ends one.
+        if (error instanceof NoCredentialError || error instanceof ClientGoneError) {
+          this.#setState('behind');
+          this.#turn?.answered();
+          listNeeded = (await this.#untilCredential(signal)) || listNeeded;
+          continue;
+        }
         if (this.#state === 'live' && clock.monotonicMs() - startedMs >= shortWatchMs) this.#pace.settled();
         resumed = error instanceof CloudUnreachableError;
         listNeeded = this.#failed(error) || listNeeded;
@@ -173,7 +211,13 @@ export class Reflector {
     const wire = await this.#accepted(stream);
     const scanner = wire.listScanner({ maxItemBytes: this.#settings.maxObjectBytes });
     const load = this.#view.beginList(wire);
-    for await (const chunk of stream.body) await load.add(scanner.push(chunk));
+    const { maxListBytes } = this.#settings;
+    let bytes = 0;
+    for await (const chunk of stream.body) {
+      bytes += chunk.length;
+      if (bytes > maxListBytes) throw new ViewTooLargeError(maxListBytes);
+      await load.add(scanner.push(chunk));
+    }
     const head = scanner.end();
     client?.end();
     await this.#view.finishList(load, head);
@@ -190,6 +234,7 @@ export class Reflector {
   /** True when the collection has to be listed again. */
   async #watch(resumed: boolean, outer: AbortSignal): Promise<boolean> {
     using ending = new LinkedAbort(outer);
+    this.#stream = ending;
     const { signal } = ending;
     const startedMs = this.#parts.clock.monotonicMs();
     const timeoutSeconds = 300 + Math.floor(Math.random() * 300);
@@ -260,6 +305,10 @@ export class Reflector {
   }
 
   async #open(query: Record<string, string>, signal: AbortSignal, client?: FirstListClient): Promise<UpstreamStream> {
+    const credential = this.#parts.credential();
+    if (credential === undefined) throw new NoCredentialError();
+    this.#credential = credential;
+    const { lane, token } = credential;
     const request = {
       method: 'GET',
       target: upstreamTarget(this.#view.key, query),
@@ -267,11 +316,14 @@ export class Reflector {
         accept: acceptFor(this.#view.key.encoding),
         'accept-encoding': client?.acceptEncoding ?? 'gzip',
         'user-agent': this.#settings.userAgent,
+        ...(token === '' ? {} : { authorization: `Bearer ${token}` }),
       },
-      lane: 'node',
+      lane,
       signal,
     } as const;
-    return await this.#parts.uplink.stream(request, client);
+    const stream = await this.#parts.uplink.stream(request, client);
+    credential.answered(stream.statusCode);
+    return stream;
   }
 
   /** The wire of a good answer. Throws RefusedError for any other. */
@@ -290,8 +342,12 @@ export class Reflector {
   #failed(error: unknown): boolean {
     const { log, metrics } = this.#parts;
     if (error instanceof RefusedError) {
-      this.#refusal = error.reply;
-      this.#refusals = isDenial(error.reply) ? this.#refusals + 1 : 0;
+      // What one account is denied is not another's answer: who may fill the view is asked for anew.
+      const ofAccount = isDenial(error.reply) && this.#credential?.lane === 'bearer';
+      if (!ofAccount) {
+        this.#refusal = error.reply;
+        this.#refusals = isDenial(error.reply) ? this.#refusals + 1 : 0;
+      }
       metrics.failures.inc({ reason: 'refused' });
       log.info('the API server refused a view', { resource: this.#view.key.resource, status: error.reply.statusCode });
       return false;
@@ -311,6 +367,20 @@ export class Reflector {
       resource: this.#view.key.resource,
       error: error instanceof Error ? error.message : String(error),
     });
+    return true;
+  }
+
+  /** True when there was none for a while: what is kept has to be compared with the cloud anew. */
+  async #untilCredential(outer: AbortSignal): Promise<boolean> {
+    if (this.#parts.credential() !== undefined) return false;
+    using ending = new LinkedAbort(outer);
+    this.#waiting = Promise.withResolvers();
+    this.#listedOnce = false;
+    this.#notify();
+    // Those who watch would see nothing more: they ask again, with tokens of theirs.
+    this.#view.endWatches();
+    await Promise.race([this.#waiting.promise, untilAborted(ending.signal)]);
+    this.#waiting = undefined;
     return true;
   }
 

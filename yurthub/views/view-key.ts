@@ -18,9 +18,17 @@ export function viewKeyOf(info: ResourceRequest, encoding: Encoding): ViewKey {
 
 /** A text that names the view in keys of the store and in logs: every part escaped, so that none can run into the next. */
 export function viewId(key: ViewKey): string {
-  return [key.encoding, key.group, key.version, key.resource, key.namespace, key.labelSelector, key.fieldSelector]
-    .map((part) => encodeURIComponent(part))
-    .join(',');
+  const parts = [
+    key.encoding,
+    key.group,
+    key.version,
+    key.resource,
+    key.namespace,
+    key.labelSelector,
+    key.fieldSelector,
+    ...(key.forAccounts === true ? ['accounts'] : []),
+  ];
+  return parts.map((part) => encodeURIComponent(part)).join(',');
 }
 
 /** The path of the collection at the API server, without a query. */

@@ -9,11 +9,13 @@ import type { TypeMeta, Wire } from '../../kube/wire.ts';
 import { StoreReadError } from '../errors.ts';
 import type { ReturnTurns } from '../return-pace.ts';
 import type { Store, StoredObject, UpstreamReply, Uplink, ViewKey, ViewReader } from '../types.ts';
+import { beyondBounds, type ViewBounds } from './bounds.ts';
+import { nodeCredential, type AccountCredentials } from './credential.ts';
 import type { FirstListClient } from './first-list.ts';
 import type { ViewMetrics } from './metrics.ts';
 import type { Presenter } from './presenter.ts';
 import { decodeViewRecord, objectPrefix, viewRecordKey, viewRecordPrefix, type ViewRecord } from './records.ts';
-import { isDenial, Reflector } from './reflector.ts';
+import { isDenial, Reflector, ViewTooLargeError } from './reflector.ts';
 import { View, type Concerns, type ViewSettings } from './view.ts';
 import type { RecordCipher } from './view-storage.ts';
 import { memberKey, viewId } from './view-key.ts';
@@ -24,6 +26,9 @@ export interface ViewSetParts {
   readonly presenter: Presenter;
   readonly uplink: Uplink;
   readonly cloudReady: (signal: AbortSignal) => Promise<void>;
+  readonly accounts: AccountCredentials;
+  /** Of what is kept for service accounts; they may change at run time. */
+  readonly accountBounds: () => ViewBounds;
   readonly log: Log;
   readonly clock: Clock;
   readonly metrics: ViewMetrics;
@@ -54,7 +59,22 @@ interface Entry {
   stop: AbortController | undefined;
   done: Promise<void>;
   idleMs: number;
+  /** When it was asked for last; monotonic, milliseconds. */
+  usedMs: number;
 }
+
+/** The views as far as one reader may see them. */
+export type ReadableViews = Pick<ViewSet, 'acquire' | 'cloudReachable'> & {
+  shown(request: Named): Promise<ShownObject | undefined>;
+  follows(request: Named): boolean;
+};
+
+type Named = Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>;
+
+/** Says of a view whether it may be shown to whoever asks. */
+export type MayRead = (key: ViewKey) => boolean;
+
+const nodeMayRead: MayRead = (key) => key.forAccounts !== true;
 
 /** An object as local clients see it; `bytes` undefined when a filter hides it. `live`: changes arrive as they happen. */
 export interface ShownObject {
@@ -76,6 +96,8 @@ export interface ViewSetStatus {
 const purgeAfterRefusals = 20;
 const tickMs = 60_000;
 const unkeptMs = 30_000;
+/** A collection beyond the bounds is as large a while later. */
+const tooLargeMs = 600_000;
 
 export class ViewSet implements ViewReader {
   readonly #parts: ViewSetParts;
@@ -84,6 +106,10 @@ export class ViewSet implements ViewReader {
   /** Records of the store that nobody has asked for yet. */
   readonly #stored = new Map<string, ViewRecord>();
   readonly #unkeptUntil = new Map<string, number>();
+  /** Views that the hub itself needs: nobody's use, and never idle. */
+  readonly #own = new Set<string>();
+  /** A new view must not write where the records of an old one are being removed. */
+  readonly #dropping = new Set<string>();
   #running: AbortSignal | undefined;
   #wakeup = Promise.withResolvers<void>();
 
@@ -118,12 +144,14 @@ export class ViewSet implements ViewReader {
   async run(signal: AbortSignal): Promise<void> {
     this.#running = signal;
     const stopListening = this.#parts.uplink.onCloudChange(() => this.#wake());
+    const stopHearing = this.#parts.accounts.onChange(() => this.#credentialsChanged());
     signal.addEventListener('abort', () => this.#wake(), { once: true });
     while (!signal.aborted) {
       await delay(this.#parts.clock, tickMs, signal);
       if (!signal.aborted) await this.#dropIdle();
     }
     stopListening();
+    stopHearing();
     await Promise.all(
       [...this.#entries.values()].map(async (entry) => {
         entry.stop?.abort();
@@ -135,6 +163,17 @@ export class ViewSet implements ViewReader {
 
   get cloudReachable(): boolean {
     return this.#parts.uplink.cloud.reachable;
+  }
+
+  /** Marks a view as one that the hub itself needs, for good. */
+  own(key: ViewKey): void {
+    this.#own.add(viewId(key));
+  }
+
+  /** True when a view is kept for this key, whether or not it is complete. */
+  has(key: ViewKey): boolean {
+    const id = viewId(key);
+    return this.#entries.has(id) || this.#stored.has(id);
   }
 
   /**
@@ -149,6 +188,7 @@ export class ViewSet implements ViewReader {
     firstListClient?: FirstListClient,
   ): Promise<Acquired> {
     const id = viewId(key);
+    if (this.#dropping.has(id)) return { kind: 'unkept' };
     const unkeptUntil = this.#unkeptUntil.get(id);
     if (unkeptUntil !== undefined) {
       if (this.#parts.clock.monotonicMs() < unkeptUntil) return { kind: 'unkept' };
@@ -157,6 +197,7 @@ export class ViewSet implements ViewReader {
     const entry = this.#entries.get(id) ?? this.#add(key);
     if (entry === undefined) return { kind: 'unkept' };
     entry.idleMs = 0;
+    entry.usedMs = this.#parts.clock.monotonicMs();
     await entry.restored;
     if (this.#entries.get(id) !== entry) return { kind: 'unkept' };
     const plain = !entry.view.synced && this.#parts.presenter.leavesAlone(key);
@@ -180,7 +221,7 @@ export class ViewSet implements ViewReader {
         if (!view.synced) this.#forget(id, entry);
         return { kind: 'unknown' };
       }
-      if (reflector?.failing === true) return { kind: 'unkept' };
+      if (reflector?.failing === true || reflector?.withoutCredential === true) return { kind: 'unkept' };
       await Promise.race([reflector?.nextChange(), this.#wakeup.promise, left]);
     }
     return firstListClient?.answered === true ? { kind: 'answered' } : { kind: 'unkept' };
@@ -199,8 +240,9 @@ export class ViewSet implements ViewReader {
   /** The same as local clients see it, with whether the view is live; without bytes when a filter hides it. */
   async shown(
     request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
+    mayRead: MayRead = nodeMayRead,
   ): Promise<ShownObject | undefined> {
-    const found = await this.#find(request);
+    const found = await this.#find(request, mayRead);
     if (found === undefined) return undefined;
     const { view, item, entry } = found;
     // Asked for by name, whatever the view holds besides.
@@ -214,10 +256,25 @@ export class ViewSet implements ViewReader {
    * True when a kept view follows the collection that an object of this name belongs to. What was read by name is then
    * older than what the view knows: the object may have been deleted since.
    */
-  follows(request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>): boolean {
-    for (const { view } of this.#entries.values()) if (view.synced && mayHold(view.key, request)) return true;
-    for (const record of this.#stored.values()) if (mayHold(record.key, request)) return true;
+  follows(
+    request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
+    mayRead: MayRead = nodeMayRead,
+  ): boolean {
+    for (const { view } of this.#entries.values())
+      if (view.synced && mayHold(view.key, request) && mayRead(view.key)) return true;
+    for (const record of this.#stored.values()) if (mayHold(record.key, request) && mayRead(record.key)) return true;
     return false;
+  }
+
+  /** What a complete view knows of one name: the object's uid or its absence; `unknown` when there is no such view. */
+  async uidIn(key: ViewKey, namespace: string, name: string): Promise<{ uid: string } | 'absent' | 'unknown'> {
+    const id = viewId(key);
+    if (!this.has(key)) return 'unknown';
+    const entry = this.#entries.get(id) ?? this.#add(key);
+    await entry?.restored;
+    if (entry?.view.synced !== true) return 'unknown';
+    const item = await entry.view.stored(namespace, name);
+    return item === undefined ? 'absent' : { uid: item.uid };
   }
 
   async localChange(
@@ -264,12 +321,15 @@ export class ViewSet implements ViewReader {
     let objects = 0;
     let watchers = 0;
     let allLive = true;
-    for (const { view, reflector } of this.#entries.values()) {
+    for (const [id, { view, reflector }] of this.#entries) {
+      if (this.#own.has(id)) continue;
       objects += view.size;
       watchers += view.watcherCount;
       if (reflector !== undefined && reflector.state !== 'live') allLive = false;
     }
-    const views = new Set([...this.#entries.keys(), ...this.#stored.keys()]).size;
+    const ids = new Set([...this.#entries.keys(), ...this.#stored.keys()]);
+    for (const id of this.#own) ids.delete(id);
+    const views = ids.size;
     this.#parts.metrics.views.set(views);
     this.#parts.metrics.objects.set(objects);
     this.#parts.metrics.watchers.set(watchers);
@@ -280,13 +340,14 @@ export class ViewSet implements ViewReader {
 
   async #find(
     request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
+    mayRead: MayRead = nodeMayRead,
   ): Promise<{ view: View; entry: Entry; item: StoredObject['item'] } | undefined> {
     for (const [id, record] of this.#stored)
-      if (isOf(record.key, request) && !this.#entries.has(id)) this.#add(record.key);
+      if (isOf(record.key, request) && mayRead(record.key) && !this.#entries.has(id)) this.#add(record.key);
     let best: { view: View; entry: Entry; item: StoredObject['item'] } | undefined;
     for (const entry of this.#entries.values()) {
       const { view } = entry;
-      if (!isOf(view.key, request)) continue;
+      if (!isOf(view.key, request) || !mayRead(view.key)) continue;
       if (view.key.namespace !== '' && view.key.namespace !== request.namespace) continue;
       await entry.restored;
       const item = await view.stored(request.namespace, request.name);
@@ -310,9 +371,11 @@ export class ViewSet implements ViewReader {
       stop: undefined,
       done: Promise.resolve(),
       idleMs: 0,
+      usedMs: this.#parts.clock.monotonicMs(),
     };
     this.#entries.set(id, entry);
-    return entry;
+    if (key.forAccounts === true) this.#keepBounds();
+    return this.#entries.get(id) === entry ? entry : undefined;
   }
 
   async #restore(view: View, record: ViewRecord): Promise<void> {
@@ -343,7 +406,16 @@ export class ViewSet implements ViewReader {
     const signal = this.#running;
     if (entry.reflector !== undefined || signal === undefined || signal.aborted) return;
     const { maxObjectBytes, userAgent } = this.#settings;
-    entry.reflector = new Reflector(entry.view, this.#parts, { maxObjectBytes, userAgent, startAt, firstListClient });
+    const { key } = entry.view;
+    const { accounts, accountBounds } = this.#parts;
+    const forAccounts = key.forAccounts === true;
+    const credential = forAccounts ? () => accounts.credentialFor(key) : () => nodeCredential;
+    const maxListBytes = forAccounts ? accountBounds().maxBytes : Number.POSITIVE_INFINITY;
+    entry.reflector = new Reflector(
+      entry.view,
+      { ...this.#parts, credential },
+      { maxObjectBytes, userAgent, startAt, firstListClient, maxListBytes },
+    );
     entry.stop = new AbortController();
     entry.done = this.#keep(id, entry, entry.reflector, entry.stop.signal);
   }
@@ -352,6 +424,14 @@ export class ViewSet implements ViewReader {
     try {
       await reflector.run(signal);
     } catch (error) {
+      if (error instanceof ViewTooLargeError) {
+        this.#parts.log.warn('a collection is too large to be kept for service accounts; its requests pass through', {
+          resource: entry.view.key.resource,
+          error: error.message,
+        });
+        await this.#drop(id, entry, tooLargeMs, undefined);
+        return;
+      }
       this.#parts.log.error('a view can no longer be kept; its requests pass through', {
         resource: entry.view.key.resource,
         error: error instanceof Error ? error.message : String(error),
@@ -373,18 +453,58 @@ export class ViewSet implements ViewReader {
 
   async #dropIdle(): Promise<void> {
     this.status();
+    this.#keepBounds();
     if (!this.cloudReachable) return;
     // A kubelet that is down uses no view, and needs all of them when it comes up.
-    if (![...this.#entries.values()].some(({ view }) => view.watcherCount > 0)) return;
+    const nodes = [...this.#entries].filter(([id, { view }]) => nodeMayRead(view.key) && !this.#own.has(id));
+    if (!nodes.some(([, { view }]) => view.watcherCount > 0)) return;
     for (const record of this.#stored.values()) this.#add(record.key);
     for (const [id, entry] of this.#entries) {
       entry.idleMs = entry.view.watcherCount > 0 ? 0 : entry.idleMs + tickMs;
       const denied = (entry.reflector?.refusals ?? 0) >= purgeAfterRefusals;
-      if (entry.idleMs < this.#settings.idleMs && !denied) continue;
+      if ((entry.idleMs < this.#settings.idleMs || this.#own.has(id)) && !denied) continue;
       this.#parts.metrics.dropped.inc({ reason: denied ? 'denied' : 'idle' });
       this.#forget(id, entry);
       await entry.done;
       await this.#deleteRecords(entry.view.key);
+    }
+  }
+
+  #credentialsChanged(): void {
+    for (const { view, reflector } of this.#entries.values())
+      if (view.key.forAccounts === true) reflector?.credentialsChanged();
+    this.#wake();
+  }
+
+  /** Drops views of service accounts until those that stay are within bounds. */
+  #keepBounds(): void {
+    const kept = [...this.#entries].flatMap(([id, entry]) => {
+      const { view, usedMs } = entry;
+      const { bytes, watcherCount } = view;
+      return view.key.forAccounts === true ? [{ id, entry, bytes, usedMs, watched: watcherCount > 0 }] : [];
+    });
+    for (const { id, entry } of beyondBounds(kept, this.#parts.accountBounds())) {
+      this.#parts.log.info('a view of service accounts is dropped: there is too much of them', {
+        resource: entry.view.key.resource,
+      });
+      this.#drop(id, entry, unkeptMs, entry.done).catch((error: unknown) =>
+        // The next start finds the records, and with them a view to drop again.
+        this.#parts.log.warn('the records of a view could not be removed', { error: String(error) }),
+      );
+    }
+  }
+
+  /** Takes a view out of service, and out of the store once its reflector has `ended`; its requests pass through for a while. */
+  async #drop(id: string, entry: Entry, unkeptForMs: number, ended: Promise<void> | undefined): Promise<void> {
+    this.#parts.metrics.dropped.inc({ reason: 'bounds' });
+    this.#unkeptUntil.set(id, this.#parts.clock.monotonicMs() + unkeptForMs);
+    this.#dropping.add(id);
+    this.#forget(id, entry);
+    try {
+      await ended;
+      await this.#deleteRecords(entry.view.key);
+    } finally {
+      this.#dropping.delete(id);
     }
   }
 

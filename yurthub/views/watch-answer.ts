@@ -14,10 +14,10 @@ import type { View } from './view.ts';
 import type { ListForm } from './list-answer.ts';
 import { tableOf } from '../../kube/tables.ts';
 import { viewKeyOf } from './view-key.ts';
-import type { ViewSet } from './view-set.ts';
+import type { ReadableViews } from './view-set.ts';
 
 export interface WatchAnswerParts {
-  readonly views: ViewSet;
+  readonly views: Pick<ReadableViews, 'acquire' | 'cloudReachable'>;
   readonly clock: Clock;
   readonly metrics: ViewMetrics;
 }

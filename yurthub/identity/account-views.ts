@@ -1,0 +1,75 @@
+// The views as one service account may see them: what it is not allowed is not there. It shares the node's view of a
+// collection where there is one, else the view that service accounts have in common.
+import { failure } from '../../kube/status.ts';
+import { wireFor } from '../../kube/wires.ts';
+import type { ResourceRequest } from '../../kube/request-info.ts';
+import type { UpstreamReply, ViewKey } from '../types.ts';
+import type { FirstListClient } from '../views/first-list.ts';
+import type { Acquired, MayRead, ReadableViews, ShownObject, ViewSet } from '../views/view-set.ts';
+import type { Allowances } from './allowances.ts';
+import type { KnownToken } from './authenticator.ts';
+import { collectionScope } from './scope.ts';
+
+type Named = Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>;
+
+export class AccountViews implements ReadableViews {
+  readonly #views: ViewSet;
+  readonly #allowances: Allowances;
+  readonly #token: KnownToken;
+  readonly #mayRead: MayRead;
+
+  constructor(parts: { readonly views: ViewSet; readonly allowances: Allowances }, token: KnownToken) {
+    this.#views = parts.views;
+    this.#allowances = parts.allowances;
+    this.#token = token;
+    this.#mayRead = (key) => parts.allowances.recalled(token.account, collectionScope(key)) === 'allowed';
+  }
+
+  get cloudReachable(): boolean {
+    return this.#views.cloudReachable;
+  }
+
+  async acquire(
+    key: ViewKey,
+    startAt: string,
+    signal: AbortSignal,
+    firstListClient?: FirstListClient,
+  ): Promise<Acquired> {
+    const decision = await this.#allowances.check(this.#token, collectionScope(key));
+    if (decision !== 'allowed') {
+      // The API server says so itself, in its own words.
+      if (this.cloudReachable) return { kind: 'unkept' };
+      return decision === 'denied'
+        ? { kind: 'refused', reply: forbidden(this.#token.account.username, key) }
+        : { kind: 'unknown' };
+    }
+    if (this.#views.has(key)) {
+      const acquired = await this.#views.acquire(key, startAt, signal);
+      // What the node is refused, or has not got, says nothing about the account.
+      if (acquired.kind === 'view') return acquired;
+    }
+    return await this.#views.acquire({ ...key, forAccounts: true }, startAt, signal, firstListClient);
+  }
+
+  /** Never live: a GET is asked of the API server while it can be reached, which decides on it. */
+  async shown(request: Named): Promise<ShownObject | undefined> {
+    const shown = await this.#views.shown(request, this.#mayRead);
+    return shown === undefined ? undefined : { ...shown, live: false };
+  }
+
+  follows(request: Named): boolean {
+    return this.#views.follows(request, this.#mayRead);
+  }
+}
+
+/** As the API server last answered, in its form. */
+function forbidden(username: string, { group, resource, namespace }: ViewKey): UpstreamReply {
+  const where = namespace === '' ? 'at the cluster scope' : `in the namespace "${namespace}"`;
+  const kind = group === '' ? resource : `${resource}.${group}`;
+  const { code, status } = failure(
+    'Forbidden',
+    `${kind} is forbidden: User "${username}" cannot list and watch resource "${resource}" in API group "${group}" ${where} (as the API server last said; it is out of reach)`,
+  );
+  const wire = wireFor('json');
+  return { statusCode: code, headers: { 'content-type': wire.contentType }, body: wire.body(status) };
+}
