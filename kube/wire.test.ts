@@ -27,7 +27,7 @@ describe.each<Encoding>(['protobuf', 'json'])('%s wire', (encoding) => {
       head,
       items.map((item) => item.bytes),
     );
-    const body = Buffer.concat(parts);
+    const body = Buffer.concat([...parts]);
     expect(contentLength).toBe(body.length);
     return body;
   };

@@ -73,8 +73,8 @@ export interface Wire {
   listScanner(limits: { maxItemBytes: number }): ListScanner;
   watchScanner(limits: { maxFrameBytes: number }): WatchScanner;
 
-  /** The parts of a list body, to be written one after the other; their lengths add up to `contentLength`. */
-  list(head: ListHead, items: readonly Buffer[]): { contentLength: number; parts: Buffer[] };
+  /** The parts of a list body, to be read once and written one after the other; their lengths add up to `contentLength`. */
+  list(head: ListHead, items: readonly Buffer[]): { contentLength: number; parts: Iterable<Buffer> };
   /** A whole object body from an item's bytes. */
   object(typeMeta: TypeMeta, bytes: Buffer): Buffer;
   /** The item in a whole object body. */

@@ -132,11 +132,16 @@ export type StoreOp =
 /** `synced`: on disk before the promise resolves (fdatasync). `written`: handed to the kernel, survives kill -9. */
 export type Durability = 'synced' | 'written';
 
+export type StoreRow = readonly [key: string, value: Buffer];
+
 export interface Store {
   get(key: string): Promise<Buffer | undefined>;
   /** Keys that start with `prefix`, in order, with values. A consistent snapshot. */
-  entries(prefix: string): AsyncIterable<readonly [key: string, value: Buffer]>;
-  keys(prefix: string): AsyncIterable<string>;
+  entries(prefix: string): AsyncIterable<StoreRow>;
+  /** The same, many at a time: for thousands of them, which would each cost a turn. */
+  batches(prefix: string): AsyncIterable<readonly StoreRow[]>;
+  /** Keys that start with `prefix` and are not below `from`, in order. */
+  keys(prefix: string, from?: string): AsyncIterable<string>;
   /**
    * Atomic, in the order of the calls. Group commit without a timer: calls made while a batch is being written are the
    * next batch; a batch is synced if any of its calls asks for it.

@@ -29,7 +29,7 @@ describe('custom resources', () => {
       head,
       items.map((item) => item.bytes),
     );
-    expect(Buffer.concat(parts).toString()).toBe(body.toString());
+    expect(Buffer.concat([...parts]).toString()).toBe(body.toString());
   });
 
   test('keep their TypeMeta inside, in lists and in events alike', () => {

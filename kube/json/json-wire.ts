@@ -56,7 +56,7 @@ export const jsonWire: Wire = {
   },
 };
 
-function list(head: ListHead, items: readonly Buffer[]): { contentLength: number; parts: Buffer[] } {
+function list(head: ListHead, items: readonly Buffer[]): { contentLength: number; parts: Iterable<Buffer> } {
   const sorted = items[0]?.subarray(0, sortedStart.length).equals(sortedStart) === true;
   const kind = JSON.stringify(head.kind);
   const apiVersion = JSON.stringify(head.apiVersion);

@@ -82,7 +82,7 @@ describe('protobuf lists', () => {
     const { head } = scanList(protobufWire, testdata('empty-list', 'protobuf'));
     const large = Buffer.alloc(100_000);
     const small = Buffer.alloc(1000);
-    const { parts } = protobufWire.list(head, [...Array<Buffer>(100).fill(small), large, small]);
+    const parts = [...protobufWire.list(head, [...Array<Buffer>(100).fill(small), large, small]).parts];
     expect(parts).toContain(large);
     expect(parts.length).toBeLessThan(6);
   });

@@ -47,7 +47,7 @@ export const protobufWire: Wire = {
   encode: encodeObject,
 };
 
-function list(head: ListHead, items: readonly Buffer[]): { contentLength: number; parts: Buffer[] } {
+function list(head: ListHead, items: readonly Buffer[]): { contentLength: number; parts: Iterable<Buffer> } {
   const meta = [bytesField(1, ''), bytesField(2, head.resourceVersion), bytesField(3, head.continue)];
   if (head.remainingItemCount !== undefined) meta.push(varintField(4, head.remainingItemCount));
   const pieces = [Buffer.alloc(0), bytesField(1, Buffer.concat(meta))];

@@ -9,6 +9,8 @@ export interface Sink {
 
 /** One write: 16 frames of HTTP/2. Larger pieces hide progress, smaller ones cost CPU time. */
 export const maxPieceBytes = 256 * 1024;
+/** Waiting chunks are joined until they are this large: below it a write costs more than a copy, above it the copy does. */
+const joinedBytes = 64 * 1024;
 /** `write` returns false above this. */
 const highWaterBytes = 256 * 1024;
 /** Drain is reported at or below this. */
@@ -97,7 +99,7 @@ export class SendQueue {
     this.#sink.end(this.#ending.chunk);
   }
 
-  /** Up to `maxPieceBytes`: a part of a large chunk, or several small ones joined. */
+  /** Up to `maxPieceBytes`: a large chunk or a part of it, or several small ones joined. */
   #nextPiece(): Buffer | undefined {
     const first = this.#waiting[0];
     if (first === undefined) return undefined;
@@ -108,7 +110,11 @@ export class SendQueue {
     }
     let count = 0;
     let bytes = 0;
-    while (count < this.#waiting.length && bytes + (this.#waiting[count] as Buffer).length <= maxPieceBytes) {
+    while (
+      count < this.#waiting.length &&
+      bytes < joinedBytes &&
+      bytes + (this.#waiting[count] as Buffer).length <= maxPieceBytes
+    ) {
       bytes += (this.#waiting[count] as Buffer).length;
       count += 1;
     }

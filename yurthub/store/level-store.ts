@@ -8,7 +8,7 @@ import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { StoreOpenError, StoreReadError, StoreWriteError } from '../errors.ts';
-import type { Durability, Store, StoreOp } from '../types.ts';
+import type { Durability, Store, StoreOp, StoreRow } from '../types.ts';
 import { classifyFailure, errorText } from './failure-class.ts';
 import { GroupCommit, type WriteCall } from './group-commit.ts';
 import {
@@ -77,6 +77,7 @@ const ownedFolders = new Set<string>();
 /** How long a reopening waits for readers that are in the middle of a scan. */
 const scanGraceMs = 5_000;
 const iteratorBytes = 256 * 1024;
+const iteratorRows = 256;
 const measureEveryBytes = 4 * 1024 * 1024;
 /** A full store is compacted at most this often: it rewrites everything. */
 const compactEveryMs = 60_000;
@@ -205,38 +206,44 @@ class LevelStore implements OpenedStore {
     }
   }
 
-  async *entries(prefix: string, from = prefix): AsyncIterable<readonly [key: string, value: Buffer]> {
+  async *entries(prefix: string, from = prefix): AsyncIterable<StoreRow> {
+    for await (const rows of this.#scan(prefix, from, true)) yield* rows;
+  }
+
+  batches(prefix: string): AsyncIterable<readonly StoreRow[]> {
+    return this.#scan(prefix, prefix, true);
+  }
+
+  async *keys(prefix: string, from = prefix): AsyncIterable<string> {
+    for await (const rows of this.#scan(prefix, from, false)) for (const [key] of rows) yield key;
+  }
+
+  /** Without `values` they are empty: LevelDB need not hand them over. */
+  async *#scan(prefix: string, from: string, values: boolean): AsyncGenerator<readonly StoreRow[]> {
     for (let attempt = 1; ; attempt += 1) {
       const handle = await this.#readable();
       // No await between the two: together they are one moment's content.
-      const waiting = this.#pending.range(prefix).filter(([key]) => key >= from);
+      let waiting = this.#pending.range(prefix).filter(([key]) => key >= from);
       const iterator = handle.iterator({
         gte: from,
         lt: `${prefix}\x7f`,
         highWaterMarkBytes: iteratorBytes,
+        values,
       });
       this.#scans += 1;
       let yielded = false;
       try {
-        let next = 0;
         for (;;) {
-          const rows = await iterator.nextv(256);
-          for (const [key, value] of rows) {
-            for (; (waiting[next]?.[0] ?? '\x7f') < key; next += 1) {
-              const [pendingKey, pendingValue] = waiting[next]!;
-              if (pendingValue === null) continue;
-              yielded = true;
-              yield [pendingKey, pendingValue];
-            }
-            const replacement = waiting[next]?.[0] === key ? waiting[next++] : undefined;
-            if (replacement?.[1] === null) continue;
+          const rows = await iterator.nextv(iteratorRows);
+          const last = rows.at(-1)?.[0];
+          const merged = waiting.length === 0 ? rows : mergedRows(rows, waiting, last);
+          if (last !== undefined) waiting = waiting.filter(([key]) => key > last);
+          if (merged.length > 0) {
             yielded = true;
-            yield replacement === undefined ? [key, value] : [key, replacement[1]];
+            yield merged;
           }
-          if (rows.length === 0) break;
+          if (last === undefined) return;
         }
-        for (const [key, value] of waiting.slice(next)) if (value !== null) yield [key, value];
-        return;
       } catch (error) {
         const mended = await this.#mend(error, handle);
         if (!mended || yielded || attempt === 2)
@@ -247,11 +254,6 @@ class LevelStore implements OpenedStore {
         await iterator.close();
       }
     }
-  }
-
-  async *keys(prefix: string): AsyncIterable<string> {
-    // Through the entries: the values come with the blocks that hold the keys, and the rules of a scan are written once.
-    for await (const [key] of this.entries(prefix)) yield key;
   }
 
   write(ops: readonly StoreOp[], durability: Durability): Promise<void> {
@@ -559,6 +561,19 @@ class LevelStore implements OpenedStore {
   #assertOpen(): void {
     if (this.#closed) throw new TypeError('the store is closed');
   }
+}
+
+/** Rows up to `last` (all, without one) with what waits for the disk put over them; null stands for a deletion. */
+function mergedRows(
+  rows: readonly StoreRow[],
+  waiting: readonly (readonly [key: string, value: Buffer | null])[],
+  last: string | undefined,
+): StoreRow[] {
+  const byKey = new Map<string, Buffer | null>(rows);
+  for (const [key, value] of waiting) if (last === undefined || key <= last) byKey.set(key, value);
+  const merged: StoreRow[] = [];
+  for (const [key, value] of byKey) if (value !== null) merged.push([key, value]);
+  return merged.sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** Printable ASCII: sorts the same in JavaScript and in LevelDB, and leaves 0x7f free as the end of a prefix. */

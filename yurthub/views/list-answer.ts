@@ -109,7 +109,7 @@ function tableBody(wire: Wire, view: View, snapshot: Snapshot, info: ResourceReq
 const maxQueuedBytes = 4 << 20;
 
 /** Writes a body with the client's pace: never more than a few MB wait in the connection. */
-async function writeParts(response: HubResponse, parts: readonly Buffer[], signal: AbortSignal): Promise<void> {
+async function writeParts(response: HubResponse, parts: Iterable<Buffer>, signal: AbortSignal): Promise<void> {
   let wake: (() => void) | undefined;
   response.onDrain(() => wake?.());
   const left = (): void => wake?.();

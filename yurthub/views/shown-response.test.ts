@@ -51,7 +51,7 @@ const listOf = (wire: Wire, ...values: string[]): Buffer => {
     continue: 'more',
     remainingItemCount: 3,
   };
-  return Buffer.concat(wire.list(head, items).parts);
+  return Buffer.concat([...wire.list(head, items).parts]);
 };
 const valuesIn = (wire: Wire, body: Buffer): unknown => {
   const scanner = wire.listScanner({ maxItemBytes: 1 << 20 });

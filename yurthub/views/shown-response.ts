@@ -122,7 +122,7 @@ export class ShownResponse implements HubResponse {
       head,
       all.filter((shown) => shown !== undefined),
     );
-    return Buffer.concat(parts);
+    return Buffer.concat([...parts]);
   }
 
   /** Undefined for what is no plain list or object: a Table, say, or YAML. */

@@ -133,9 +133,11 @@ export class ViewSet implements ViewReader {
       }
     }
     const incomplete = new Set<string>();
-    for await (const key of store.keys('object/')) {
+    for (let key = await firstKey(store, 'object/'); key !== undefined;) {
       const id = key.slice('object/'.length, key.indexOf('/', 'object/'.length));
       if (!this.#stored.has(id) && !this.#entries.has(id)) incomplete.add(id);
+      // A look at each view, not at each of its objects.
+      key = await firstKey(store, `object/${id}/\x7f`);
     }
     for (const id of incomplete) await store.deletePrefix(`object/${id}/`);
   }
@@ -518,6 +520,12 @@ export class ViewSet implements ViewReader {
     this.#wakeup = Promise.withResolvers<void>();
     wakeup.resolve();
   }
+}
+
+/** The first object's key that is not below `from`. */
+async function firstKey(store: Store, from: string): Promise<string | undefined> {
+  for await (const key of store.keys('object/', from)) return key;
+  return undefined;
 }
 
 function isForNow({ statusCode }: UpstreamReply): boolean {

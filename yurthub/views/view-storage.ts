@@ -28,10 +28,13 @@ export class ViewStorage {
     this.#durability = key.group === '' && key.resource === 'pods' ? 'synced' : 'written';
   }
 
-  /** All objects by member key, in the API server's order. Throws StoreReadError, SealError on what cannot be read. */
-  async *objects(): AsyncIterable<readonly [key: string, bytes: Buffer]> {
-    for await (const [recordKey, record] of this.#store.entries(this.#prefix))
-      yield [recordKey.slice(this.#prefix.length), this.#cipher.reveal(this.#key, recordKey, record)];
+  /** All objects by member key, in the API server's order, many at a time. Throws StoreReadError, SealError on what cannot be read. */
+  async *objects(): AsyncIterable<readonly (readonly [key: string, bytes: Buffer])[]> {
+    for await (const rows of this.#store.batches(this.#prefix))
+      yield rows.map(
+        ([recordKey, record]) =>
+          [recordKey.slice(this.#prefix.length), this.#cipher.reveal(this.#key, recordKey, record)] as const,
+      );
   }
 
   /** The member of this key, as the cloud gave it. Throws StoreReadError, SealError. */
@@ -133,10 +136,11 @@ export class ViewStorage {
 
   async #itemsFromStore(members: Members): Promise<Item[]> {
     const items: Item[] = [];
-    for await (const [key, bytes] of this.objects()) {
-      const member = members.get(key);
-      if (member !== undefined) items.push(itemOf(key, member, bytes));
-    }
+    for await (const objects of this.objects())
+      for (const [key, bytes] of objects) {
+        const member = members.get(key);
+        if (member !== undefined) items.push(itemOf(key, member, bytes));
+      }
     if (items.length !== members.size) throw new StoreReadError(`${this.#prefix}: objects are missing`, undefined);
     return items;
   }

@@ -107,10 +107,11 @@ export class View {
     this.#typeMeta = record.typeMeta;
     this.#listKind = record.listKind;
     this.#localChangeAt = record.localChangeAt;
-    for await (const [key, bytes] of this.#storage.objects()) {
-      const { uid, resourceVersion } = this.#wire.meta(bytes);
-      this.#members.set(key, uid, resourceVersion, bytes);
-    }
+    for await (const objects of this.#storage.objects())
+      for (const [key, bytes] of objects) {
+        const { uid, resourceVersion } = this.#wire.meta(bytes);
+        this.#members.set(key, uid, resourceVersion, bytes);
+      }
     if (this.#members.checksum !== record.checksum)
       throw new Error('objects of the view are missing from the store, or old');
     await this.#lookAtAll();
