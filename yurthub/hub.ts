@@ -10,9 +10,8 @@ import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { upstreamFiles } from './credential-files.ts';
 import { FilterFailures } from './filters/failures.ts';
-import { LocalPods } from './filters/local-pods.ts';
-import { LocalPodsFeed } from './filters/local-pods-feed.ts';
 import { filterMetrics } from './filters/metrics.ts';
+import { FilterState } from './filters/filter-state.ts';
 import { makeFilters } from './filters/filters.ts';
 import { mayHoldAlways } from './filters/image-pull-policy.ts';
 import { StoreReadError } from './errors.ts';
@@ -154,10 +153,10 @@ export class Hub {
       },
     );
     const gate = new ReturnGate({ uplink, log: log.child('return'), clock });
-    const localPods = new LocalPods();
+    const filterState = new FilterState();
     const addresses = (): readonly AddressInfo[] => front.addresses;
     const filters = makeFilters(
-      { nodeName, caPem: certificates.caCertificate, addresses, cutOff: () => gate.cutOff, localPods },
+      { nodeName, caPem: certificates.caCertificate, addresses, cutOff: () => gate.cutOff, state: filterState },
       this.#settings.disabledFilters,
     );
     // Views and write path need each other: readers see the overlay, and the overlay is made from what is stored.
@@ -199,21 +198,11 @@ export class Hub {
       },
       { ...viewSettings, userAgent },
     );
-    const localPodsFeed = new LocalPodsFeed({
-      clock,
-      pods: localPods,
-      statuses: () => writes.podStatuses(),
-      refresh: async (texts) => {
-        const concerns: Concerns = (_key, bytes) => texts.some((text) => bytes.includes(text));
-        for (const resource of endpoints) await views.refresh(resource, concerns);
-      },
-      failed: (error) => log.error('watchers of endpoints could not be told of pods', { error: String(error) }),
-    });
     const shownViews: ViewReader = {
       stored: (request) => views.stored(request),
       localChange: async (request) => {
         await views.localChange(request);
-        if (request.resource === 'pods') await localPodsFeed.follow();
+        if (request.resource === 'pods') await filterState.podsChanged();
       },
     };
     const writes = new OfflineWrites(
@@ -225,12 +214,13 @@ export class Hub {
         maxBodyBytes: this.#settings.maxRequestBodyBytes,
       },
     );
+    filterState.connect({ views, clock, log: log.child('filters'), podStatuses: () => writes.podStatuses() });
     const singles = new SingleObjects(store, cipher, singleSettings);
     const accountSingles = new SingleObjects(store, cipher, accountSingleSettings);
     const load = async (): Promise<void> => {
       const parts = [views, writes, singles, accountSingles, identities];
       throwFirst(await Promise.allSettled(parts.map((part) => part.load())));
-      await localPodsFeed.follow();
+      await filterState.load();
     };
     await credentials.load();
     // The second time after damage that the first one found: reads wait while it is repaired.
@@ -296,7 +286,7 @@ export class Hub {
       returned: async () => {
         await roundTrip.keep(uplink.roundTripMs);
         await views.refresh(pods, changed);
-        await localPodsFeed.returned();
+        await filterState.returned();
       },
     };
 
@@ -315,6 +305,7 @@ export class Hub {
     const ending = (part: Promise<void>): Promise<void> => part.finally(() => all.abort());
     const inner = [uplink.run(serving.signal), gate.run(steps, serving.signal)];
     inner.push(views.run(serving.signal), writes.run(serving.signal), identities.run(views, serving.signal));
+    inner.push(filterState.run(serving.signal));
     const rotation = new KeyRotation(
       { store, seal, log: log.child('seal'), clock },
       { ...keyRotationDefaults, storeDirectory: path.join(dataDir, 'store'), keyFile: this.#settings.storeKey.file },
@@ -335,7 +326,6 @@ export class Hub {
         throwFirst(outcome);
       }),
     ]);
-    localPodsFeed.stop();
     await rotating;
     throwFirst(results);
     log.info('the hub has stopped');
@@ -343,10 +333,6 @@ export class Hub {
 }
 
 const pods = { group: '', resource: 'pods' } as const;
-const endpoints = [
-  { group: 'discovery.k8s.io', resource: 'endpointslices' },
-  { group: '', resource: 'endpoints' },
-] as const;
 
 /** The kubelet's view of its pods: complete, and the judge of which there are. */
 function podsOf(nodeName: string): ViewKey {

@@ -1,6 +1,7 @@
 // What clients on the node are shown otherwise than the cloud has it, in front of a real kube-apiserver: lists, watches
 // and their transitions, online, cut off, after a restart and after the return.
 import { networkInterfaces } from 'node:os';
+import { protobufWire } from '../../kube/protobuf/protobuf-wire.ts';
 import { TcpRelay } from '../../runtime/tcp-relay.ts';
 import { ControlPlane } from '../cluster/control-plane.ts';
 import { describeWithApiserver } from '../cluster/integration.ts';
@@ -18,6 +19,8 @@ interface List<T> {
 }
 
 const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
+const services = '/api/v1/namespaces/default/services';
+const nodePools = '/apis/apps.openyurt.io/v1beta2/nodepools';
 const pods = '/api/v1/namespaces/default/pods';
 const configMaps = '/api/v1/namespaces/default/configmaps';
 const merge = { contentType: 'application/merge-patch+json' };
@@ -164,6 +167,106 @@ describeWithApiserver('filters in front of a real API server', () => {
     await plane.request('DELETE', `${pods}/web?gracePeriodSeconds=0`);
   });
 
+  test('endpoints are trimmed to the node or its pool, and watchers hear of it when a Service or a pool changes', async () => {
+    await definePools();
+    await createService('near', 'ClusterIP', {});
+    const on = (nodeName: string): object => ({ addresses: ['10.1.1.1'], nodeName, conditions: { ready: true } });
+    await createSlice('near-1', 'near', [on('edge1'), on('edge2'), on('edge3')]);
+    // As the kubelet does, before any pod starts.
+    const kubelets = '/api/v1/services?fieldSelector=spec.clusterIP%21%3DNone&resourceVersion=0';
+    await node.client.request('GET', kubelets, { headers: { accept: protobufWire.contentType } });
+    const watch = await listAndWatch(slices);
+    const annotate = (value: string | null): Promise<unknown> =>
+      plane.request(
+        'PATCH',
+        `${services}/near`,
+        { metadata: { annotations: { 'openyurt.io/topologyKeys': value } } },
+        merge,
+      );
+    const shown = async (...nodes: string[]): Promise<void> => {
+      await watch.until((event) => event.type === 'MODIFIED' && nodesOf(event).join() === nodes.join());
+    };
+    await annotate('kubernetes.io/hostname');
+    await shown('edge1');
+    await plane.request('POST', nodePools, pool('shop', ['edge1', 'edge2']));
+    await annotate('openyurt.io/nodepool');
+    await shown('edge1', 'edge2');
+    await plane.request('PATCH', `${nodePools}/shop`, { status: { nodes: ['edge1', 'edge3'] } }, merge);
+    await shown('edge1', 'edge3');
+
+    // A restart with the cloud gone: Services and pools are known before the first client asks.
+    await cut();
+    await node.stop();
+    await node.start();
+    await untilCloud(false);
+    const list = await node.client.get<List<Slice>>(`${slices}?resourceVersion=0`);
+    expect(list.items[0]?.endpoints).toHaveLength(2);
+    const again = await listAndWatch(slices);
+    await annotate(null);
+    await heal();
+    await again.until((event) => event.type === 'MODIFIED' && nodesOf(event).length === 3);
+    await plane.request('DELETE', `${slices}/near-1`);
+    await plane.request('DELETE', `${services}/near`);
+    await plane.request('DELETE', `${nodePools}/shop`);
+  });
+
+  test('a load balancer leaves and enters with its annotation, and node ports close when the node joins another pool', async () => {
+    await definePools();
+    await createService('edge-lb', 'LoadBalancer', { 'nodeport.openyurt.io/listen': 'depot' });
+    const watch = await listAndWatch(services);
+    const discard = async (value: string): Promise<string> => {
+      const patch = { metadata: { annotations: { 'svc.openyurt.io/discard': value } } };
+      const patched = await plane.request<Slice>('PATCH', `${services}/edge-lb`, patch, merge);
+      return patched.metadata.resourceVersion;
+    };
+    const left = await discard('true');
+    const gone = await watch.until(ofType('DELETED'));
+    expect(gone.object.metadata).toMatchObject({ name: 'edge-lb', resourceVersion: left });
+    expect((await node.client.request('GET', `${services}/edge-lb`)).status).toBe(404);
+    const listed = await node.client.get<List<{ metadata: { name: string } }>>(services);
+    expect(listed.items.map(({ metadata }) => metadata.name)).not.toContain('edge-lb');
+    await discard('false');
+    const entered = await watch.until(ofType('ADDED'));
+    expect(entered.object).toMatchObject({ spec: { type: 'LoadBalancer' } });
+
+    await plane.request('POST', nodePools, pool('shop', ['edge1']));
+    const closed = await watch.until(ofType('MODIFIED'));
+    expect(closed.object).toMatchObject({ spec: { type: 'ClusterIP' } });
+    expect(JSON.stringify(closed.object)).not.toContain('nodePort"');
+    await plane.request('DELETE', `${services}/edge-lb`);
+    await plane.request('DELETE', `${nodePools}/shop`);
+  });
+
+  async function createService(name: string, type: string, annotations: Record<string, string>): Promise<void> {
+    const spec = { type, ports: [{ name: 'https', port: 443 }], selector: { app: name } };
+    await plane.request('POST', services, { metadata: { name, annotations }, spec });
+  }
+
+  const pool = (name: string, nodes: string[]): object => ({
+    apiVersion: 'apps.openyurt.io/v1beta2',
+    kind: 'NodePool',
+    metadata: { name },
+    status: { nodes },
+  });
+
+  /** NodePools as their API looks; done once. */
+  async function definePools(): Promise<void> {
+    const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+    const names = { plural: 'nodepools', singular: 'nodepool', kind: 'NodePool', listKind: 'NodePoolList' };
+    const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+    const version = { name: 'v1beta2', served: true, storage: true, schema };
+    const existing = await plane.api.rawRequest('GET', `${path}/nodepools.apps.openyurt.io`);
+    if (existing.status === 200) return;
+    await plane.request('POST', path, {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'nodepools.apps.openyurt.io' },
+      spec: { group: 'apps.openyurt.io', scope: 'Cluster', names, versions: [version] },
+    });
+    while ((await plane.api.rawRequest('GET', nodePools)).status !== 200)
+      await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+
   async function patchStatus(patch: object): Promise<void> {
     const answer = await node.client.request('PATCH', `${pods}/web/status`, {
       body: JSON.stringify(patch),
@@ -185,6 +288,10 @@ const atVersion =
 
 function addressesOf(event: WatchEvent): string[] {
   return ((event.object['endpoints'] ?? []) as { addresses: string[] }[]).flatMap(({ addresses }) => addresses);
+}
+
+function nodesOf(event: WatchEvent): string[] {
+  return ((event.object['endpoints'] ?? []) as { nodeName: string }[]).map(({ nodeName }) => nodeName);
 }
 
 function outsideAddresses(): string[] {

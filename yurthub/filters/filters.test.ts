@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
+import { FilterState } from './filter-state.ts';
 import { makeFilters, reachableFromPods, serverOnHost } from './filters.ts';
-import { LocalPods } from './local-pods.ts';
 import { filterNames } from './names.ts';
 
 const at = (address: string, port = 10261): AddressInfo => ({
@@ -8,7 +8,7 @@ const at = (address: string, port = 10261): AddressInfo => ({
   port,
   family: address.includes(':') ? 'IPv6' : 'IPv4',
 });
-const parts = { nodeName: 'edge1', caPem: 'ca', addresses: () => [], cutOff: () => false, localPods: new LocalPods() };
+const parts = { nodeName: 'edge1', caPem: 'ca', addresses: () => [], cutOff: () => false, state: new FilterState() };
 
 test('every filter is made under its own name, and none that is disabled', () => {
   expect(

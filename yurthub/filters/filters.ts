@@ -7,8 +7,12 @@ import { HubCaFilter } from './hub-ca.ts';
 import { HubEndpointFilter, type HubAddress } from './hub-endpoint.ts';
 import { ImagePullPolicyFilter } from './image-pull-policy.ts';
 import { KubeProxyConfigFilter } from './kube-proxy-config.ts';
+import { LoadBalancerFilter } from './load-balancers.ts';
 import { LocalEndpointsFilter } from './local-endpoints.ts';
 import type { LocalPods } from './local-pods.ts';
+import { NodePortFilter } from './node-ports.ts';
+import type { PoolMembership } from './pools.ts';
+import { ServiceTopologyFilter, type ServiceTopology } from './service-topology.ts';
 import type { FilterName } from './names.ts';
 
 export interface FilterParts {
@@ -18,18 +22,26 @@ export interface FilterParts {
   readonly addresses: () => readonly AddressInfo[];
   /** True while the cloud is out of reach. */
   readonly cutOff: () => boolean;
-  readonly localPods: LocalPods;
+  readonly state: {
+    readonly localPods: LocalPods;
+    readonly topology: ServiceTopology;
+    readonly pools: PoolMembership;
+  };
 }
 
 /** In the order in which they are applied. */
 export function makeFilters(parts: FilterParts, disabled: readonly FilterName[]): Filter[] {
-  const { nodeName, caPem, addresses, cutOff, localPods } = parts;
+  const { nodeName, caPem, addresses, cutOff, state } = parts;
   const filters: Record<FilterName, Filter> = {
     'hub-ca': new HubCaFilter(caPem),
     'hub-endpoint': new HubEndpointFilter(nodeName, () => reachableFromPods(addresses())),
     'image-pull-policy': new ImagePullPolicyFilter(cutOff),
     'kube-proxy-config': new KubeProxyConfigFilter(() => serverOnHost(addresses())),
-    'local-endpoints': new LocalEndpointsFilter(nodeName, localPods),
+    'load-balancers': new LoadBalancerFilter(),
+    'node-ports': new NodePortFilter(nodeName, state.pools),
+    // Readiness as the kubelet sees it counts for what is near.
+    'local-endpoints': new LocalEndpointsFilter(nodeName, state.localPods),
+    'service-topology': new ServiceTopologyFilter(nodeName, state.topology, state.pools),
   };
   return Object.entries(filters)
     .filter(([name]) => !disabled.includes(name as FilterName))

@@ -5,7 +5,10 @@ export const filterNames = [
   'hub-endpoint',
   'image-pull-policy',
   'kube-proxy-config',
+  'load-balancers',
   'local-endpoints',
+  'node-ports',
+  'service-topology',
 ] as const;
 export type FilterName = (typeof filterNames)[number];
 

@@ -13,6 +13,7 @@ export interface Watcher {
 export class Audience {
   readonly #limits: { maxCount: number; maxBytes: number };
   readonly #watchers = new Set<Watcher>();
+  readonly #followers = new Set<Watcher>();
   #log: EventLog;
 
   constructor(settings: { readonly logMaxCount: number; readonly logMaxBytes: number }) {
@@ -20,8 +21,13 @@ export class Audience {
     this.#log = new EventLog('', this.#limits);
   }
 
+  /** Clients that watch. */
   get size(): number {
     return this.#watchers.size;
+  }
+  /** Whether a part of the hub itself watches. */
+  get followed(): boolean {
+    return this.#followers.size > 0;
   }
 
   /** Nothing that was told before this version can be resumed. */
@@ -42,6 +48,7 @@ export class Audience {
   tell(entry: LogEntry): void {
     this.#log.append(entry);
     for (const watcher of this.#watchers) watcher.deliver(entry.frame);
+    for (const follower of this.#followers) follower.deliver(entry.frame);
   }
 
   /** `frame` is called at most once, and only if somebody wants bookmarks. */
@@ -58,6 +65,10 @@ export class Audience {
     this.#watchers.add(watcher);
   }
 
+  addFollower(follower: Watcher): void {
+    this.#followers.add(follower);
+  }
+
   remove(watcher: Watcher): void {
     if (this.#watchers.delete(watcher)) return;
     for (const wrapped of this.#watchers)
@@ -66,7 +77,8 @@ export class Audience {
 
   /** Ends all watches cleanly. */
   end(): void {
-    for (const watcher of this.#watchers) watcher.end();
+    for (const watcher of [...this.#watchers, ...this.#followers]) watcher.end();
     this.#watchers.clear();
+    this.#followers.clear();
   }
 }

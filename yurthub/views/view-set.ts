@@ -229,6 +229,14 @@ export class ViewSet implements ViewReader {
     return firstListClient?.answered === true ? { kind: 'answered' } : { kind: 'unkept' };
   }
 
+  /** The view as it was kept, without waiting for the cloud; undefined when nothing is kept of it. */
+  async kept(key: ViewKey): Promise<View | undefined> {
+    const id = viewId(key);
+    const entry = this.#entries.get(id) ?? (this.#stored.has(id) ? this.#add(key) : undefined);
+    await entry?.restored;
+    return entry?.view.synced === true && this.#entries.get(id) === entry ? entry.view : undefined;
+  }
+
   // -------------------------------------------------------------------------------------------------------------
   // ViewReader: for the offline write path, and for GETs of single objects
 
@@ -462,7 +470,7 @@ export class ViewSet implements ViewReader {
     if (!nodes.some(([, { view }]) => view.watcherCount > 0)) return;
     for (const record of this.#stored.values()) this.#add(record.key);
     for (const [id, entry] of this.#entries) {
-      entry.idleMs = entry.view.watcherCount > 0 ? 0 : entry.idleMs + tickMs;
+      entry.idleMs = entry.view.watcherCount > 0 || entry.view.followed ? 0 : entry.idleMs + tickMs;
       const denied = (entry.reflector?.refusals ?? 0) >= purgeAfterRefusals;
       if ((entry.idleMs < this.#settings.idleMs || this.#own.has(id)) && !denied) continue;
       this.#parts.metrics.dropped.inc({ reason: denied ? 'denied' : 'idle' });

@@ -90,8 +90,13 @@ export class View {
   get bytes(): number {
     return this.#members.bytes;
   }
+  /** Of clients. */
   get watcherCount(): number {
     return this.#audience.size;
+  }
+  /** Whether a part of the hub itself needs the view. */
+  get followed(): boolean {
+    return this.#audience.followed;
   }
   /** Bytes of events that have come and are not written yet. */
   get queuedBytes(): number {
@@ -255,10 +260,18 @@ export class View {
   /** Starts a watch with all objects as ADDED; `endMark` adds the bookmark that ends a watch-list's first part. */
   async watchAll(watcher: Watcher, options: { endMark: boolean }): Promise<void> {
     await this.#serial(async () => {
-      for (const bytes of await this.#presentedItems())
-        watcher.deliver(this.#wire.frame('ADDED', this.#typeMeta, bytes));
+      await this.#deliverAll(watcher);
       if (options.endMark) watcher.deliver(this.#bookmarkFrame(true));
       this.#audience.add(watcher);
+    });
+  }
+
+  /** The same for a part of the hub itself, with the bookmark: it keeps the view, and is no sign of a client. */
+  async follow(watcher: Watcher): Promise<void> {
+    await this.#serial(async () => {
+      await this.#deliverAll(watcher);
+      watcher.deliver(this.#bookmarkFrame(true));
+      this.#audience.addFollower(watcher);
     });
   }
 
@@ -421,6 +434,10 @@ export class View {
 
   #notBefore(resourceVersion: string, inner: Watcher): Watcher {
     return new LateWatcher(inner, () => compareResourceVersions(this.#resourceVersion, resourceVersion) > 0);
+  }
+
+  async #deliverAll(watcher: Watcher): Promise<void> {
+    for (const bytes of await this.#presentedItems()) watcher.deliver(this.#wire.frame('ADDED', this.#typeMeta, bytes));
   }
 
   get #leftAlone(): boolean {

@@ -1,0 +1,42 @@
+// Which Services ask for what, by annotations: kept from the kubelet's own view of Services, so that knowing it costs
+// nothing over the link. That view has no headless Services: their names stand for each of their pods, wherever it is.
+import type { Wire } from '../../kube/wire.ts';
+import { annotationsOf, entriesOf, mayHave } from './annotations.ts';
+import { reachOfKey, topologyAnnotation, type Reach, type ServiceTopology } from './service-topology.ts';
+
+const serviceType = { apiVersion: 'v1', kind: 'Service' };
+
+export class AnnotatedServices implements ServiceTopology {
+  readonly #reaches = new Map<string, readonly Reach[]>();
+
+  reachesOf(namespace: string, service: string): readonly Reach[] | undefined {
+    return this.#reaches.size === 0 ? undefined : this.#reaches.get(`${namespace}/${service}`);
+  }
+
+  /** Of those that ask for something, without their namespaces. */
+  names(): string[] {
+    return [...this.#reaches.keys()].map((key) => key.slice(key.indexOf('/') + 1));
+  }
+
+  /** True when it asks for something else than before. */
+  put(wire: Wire, namespace: string, service: string, bytes: Buffer): boolean {
+    return this.#set(`${namespace}/${service}`, mayHave(bytes, topologyAnnotation) ? reachesIn(wire, bytes) : []);
+  }
+
+  /** As above. */
+  remove(namespace: string, service: string): boolean {
+    return this.#set(`${namespace}/${service}`, []);
+  }
+
+  #set(key: string, reaches: readonly Reach[]): boolean {
+    const before = this.#reaches.get(key) ?? [];
+    if (reaches.length === 0) this.#reaches.delete(key);
+    else this.#reaches.set(key, reaches);
+    return before.join() !== reaches.join();
+  }
+}
+
+function reachesIn(wire: Wire, bytes: Buffer): Reach[] {
+  const annotation = annotationsOf(wire.decode(serviceType, bytes))[topologyAnnotation];
+  return entriesOf(annotation).flatMap((key) => reachOfKey[key] ?? []);
+}

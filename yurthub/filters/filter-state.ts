@@ -1,0 +1,172 @@
+// What filters know of other objects than the one they show: Services' annotations, pools, and this node's pods. Kept up
+// to date from views, only once a filter has asked for it; watchers are told of what looks different when it changes.
+import type { Clock } from '../../runtime/clock.ts';
+import type { Log } from '../../runtime/log.ts';
+import { child } from '../../kube/plain-object.ts';
+import type { KubeObject, Wire } from '../../kube/wire.ts';
+import type { ViewKey } from '../types.ts';
+import { ViewFollower, type FollowerSink } from '../views/follower.ts';
+import type { ViewSet } from '../views/view-set.ts';
+import { AnnotatedServices } from './annotated-services.ts';
+import { LocalPods } from './local-pods.ts';
+import { LocalPodsFeed } from './local-pods-feed.ts';
+import { listenAnnotation } from './node-ports.ts';
+import { NodePools, type PoolMembership } from './pools.ts';
+import type { Reach, ServiceTopology } from './service-topology.ts';
+
+const anywhere = { namespace: '', labelSelector: '' } as const;
+/** As the kubelet asks for it, so that it is the kubelet's view. */
+const servicesKey: ViewKey = {
+  ...anywhere,
+  group: '',
+  version: 'v1',
+  resource: 'services',
+  fieldSelector: 'spec.clusterIP!=None',
+  encoding: 'protobuf',
+};
+const poolType = { apiVersion: 'apps.openyurt.io/v1beta2', kind: 'NodePool' };
+const poolsKey: ViewKey = {
+  ...anywhere,
+  group: 'apps.openyurt.io',
+  version: 'v1beta2',
+  resource: 'nodepools',
+  fieldSelector: '',
+  encoding: 'json',
+};
+const endpoints = [
+  { group: 'discovery.k8s.io', resource: 'endpointslices' },
+  { group: '', resource: 'endpoints' },
+] as const;
+const services = { group: '', resource: 'services' } as const;
+
+export interface FilterStateParts {
+  readonly views: ViewSet;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Status of every pod as written to the hub while the cloud was out of reach, until the cloud has it. */
+  readonly podStatuses: () => Iterable<{ readonly uid: string; readonly status: KubeObject }>;
+}
+
+export class FilterState {
+  readonly localPods = new LocalPods();
+  readonly #services = new AnnotatedServices();
+  readonly #pools = new NodePools();
+  #parts: FilterStateParts | undefined;
+  #podsFeed: LocalPodsFeed | undefined;
+  #servicesFollower: ViewFollower | undefined;
+  #poolsFollower: ViewFollower | undefined;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  readonly topology: ServiceTopology = {
+    reachesOf: (namespace: string, service: string): readonly Reach[] | undefined => {
+      this.#servicesFollower?.want();
+      return this.#services.reachesOf(namespace, service);
+    },
+  };
+
+  readonly pools: PoolMembership = {
+    poolOf: (nodeName: string): string | undefined => {
+      this.#poolsFollower?.want();
+      return this.#pools.poolOf(nodeName);
+    },
+  };
+
+  /** Filters are needed to make views, and views to know what filters have to know: so these come second. */
+  connect(parts: FilterStateParts): void {
+    const { views, clock, log } = parts;
+    this.#parts = parts;
+    views.own(poolsKey);
+    this.#podsFeed = new LocalPodsFeed({
+      clock,
+      pods: this.localPods,
+      statuses: parts.podStatuses,
+      refresh: (uids) => this.#refreshEndpoints(uids),
+      failed: (error) => this.#failed(error),
+    });
+    const ofAll = { views, clock, log };
+    this.#servicesFollower = new ViewFollower(servicesKey, { ...ofAll, how: 'join', sink: this.#servicesSink() });
+    this.#poolsFollower = new ViewFollower(poolsKey, { ...ofAll, how: 'make', sink: this.#poolsSink() });
+  }
+
+  /** Takes up what an earlier process kept. To be called before clients are served. */
+  async load(): Promise<void> {
+    await this.podsChanged();
+    await this.#servicesFollower?.prime();
+    await this.#poolsFollower?.prime();
+    await this.#tail;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#servicesFollower?.run(signal), this.#poolsFollower?.run(signal)]);
+    this.#podsFeed?.stop();
+    await this.#tail;
+  }
+
+  /** To be called when the status of a pod was written here, or has gone to the cloud. */
+  async podsChanged(): Promise<void> {
+    await this.#podsFeed?.follow();
+  }
+
+  /** The cloud is back. */
+  async returned(): Promise<void> {
+    await this.#podsFeed?.returned();
+  }
+
+  #servicesSink(): FollowerSink {
+    let changed = new Set<string>();
+    return {
+      put: (wire, { namespace, name, bytes }) => {
+        if (this.#services.put(wire, namespace, name, bytes)) changed.add(name);
+      },
+      remove: (namespace, name) => {
+        if (this.#services.remove(namespace, name)) changed.add(name);
+      },
+      settled: () => {
+        if (changed.size === 0) return;
+        const names = [...changed];
+        changed = new Set();
+        this.#later(() => this.#refreshEndpoints(names));
+      },
+    };
+  }
+
+  #poolsSink(): FollowerSink {
+    let changed = false;
+    return {
+      put: (wire, { name, bytes }) => {
+        changed = this.#pools.set(name, nodesOf(wire, bytes)) || changed;
+      },
+      remove: (_namespace, name) => {
+        changed = this.#pools.delete(name) || changed;
+      },
+      settled: () => {
+        if (!changed) return;
+        changed = false;
+        this.#later(async () => {
+          await this.#refreshEndpoints(this.#services.names());
+          await this.#parts?.views.refresh(services, (_key, bytes) => bytes.includes(listenAnnotation));
+        });
+      },
+    };
+  }
+
+  /** Only objects that hold one of these texts can look different. */
+  async #refreshEndpoints(texts: readonly string[]): Promise<void> {
+    for (const resource of endpoints)
+      await this.#parts?.views.refresh(resource, (_key, bytes) => texts.some((part) => bytes.includes(part)));
+  }
+
+  /** One after the other: a view that tells of a change must not wait for another view. */
+  #later(task: () => Promise<void>): void {
+    this.#tail = this.#tail.then(task).catch((error: unknown) => this.#failed(error));
+  }
+
+  #failed(error: unknown): void {
+    this.#parts?.log.error('watchers could not be told of what looks different now', { error: String(error) });
+  }
+}
+
+function nodesOf(wire: Wire, bytes: Buffer): string[] {
+  const { nodes } = child(wire.decode(poolType, bytes), 'status');
+  return Array.isArray(nodes) ? nodes.filter((node) => typeof node === 'string') : [];
+}
