@@ -43,17 +43,17 @@ export class HostsFile {
     this.#path = path;
   }
 
-  /** Writes soon; a failure is logged. */
-  set(entries: readonly HostsEntry[]): void {
+  /** Resolves when the newest entries are written, or could not be: a failure is logged. */
+  set(entries: readonly HostsEntry[]): Promise<void> {
     this.#entries = entries;
     this.#wanted = JSON.stringify(entries);
     this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
+    return this.#writing;
   }
 
   /** Takes the block out. */
-  async remove(): Promise<void> {
-    this.set([]);
-    await this.#writing;
+  remove(): Promise<void> {
+    return this.set([]);
   }
 
   async #write(): Promise<void> {

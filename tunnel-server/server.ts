@@ -202,7 +202,7 @@ export class TunnelServer {
   #publishNames(): void {
     if (this.#hosts === undefined || !this.#directory.nodesSynced) return;
     const names = [...new Set([...this.#directory.edgeNodes().map(({ name }) => name), ...this.#seen])].sort();
-    this.#hosts.set(names.map((name) => ({ names: [name], address: this.#directory.internalAddress(name) })));
+    void this.#hosts.set(names.map((name) => ({ names: [name], address: this.#directory.internalAddress(name) })));
   }
 
   #count(): void {

@@ -32,10 +32,13 @@ interface RegisterEntry {
   owner?: { pid: number; startTicks: string };
 }
 
-export type NodeSettings = Pick<
+export interface NodeSettings extends Pick<
   EdgeNodeSettings,
   'rotateCertificates' | 'kubeletConfiguration' | 'kubeletArgs' | 'disks'
->;
+> {
+  /** Number of the addresses behind the site's router (192.168.LAN.10); by default its own. */
+  lan?: number;
+}
 
 export interface ClusterOptions {
   /** State folder; a temporary one by default. */
@@ -43,7 +46,7 @@ export interface ClusterOptions {
   /** The cluster goes on when this process ends; else the next `sweep` removes it. */
   outlivesProcess?: boolean;
   say?: (line: string) => void;
-  controlPlane?: Pick<ControlPlaneOptions, 'apiserverArgs' | 'controllerManagerArgs'>;
+  controlPlane?: Pick<ControlPlaneOptions, 'apiserverArgs' | 'apiserverHosts' | 'controllerManagerArgs'>;
 }
 
 export class Cluster {
@@ -132,7 +135,11 @@ export class Cluster {
     const entry = this.#state.nodes.find((candidate) => candidate.name === name);
     if (entry === undefined) throw new HarnessError('NO_NODE', `no node ${name} in ${this.dir}`);
     return new EdgeNode(
-      { plane: this.plane, processes: this.#processes, site: siteOf(this.#state.number, name, entry.index) },
+      {
+        plane: this.plane,
+        processes: this.#processes,
+        site: siteOf(this.#state.number, name, entry.index, entry.settings.lan),
+      },
       {
         ...entry.settings,
         name,
@@ -229,7 +236,7 @@ async function destroy({ dir, number }: Pick<RegisterEntry, 'dir' | 'number'>): 
   const plane = new ProcessTable(planeFolder);
   for (const name of plane.names()) await plane.stop(name, 0);
   for (const node of state?.nodes ?? []) {
-    const site = siteOf(number, node.name, node.index);
+    const site = siteOf(number, node.name, node.index, node.settings.lan);
     await removeSite(site);
     await removeCgroup(site.nodeNamespace);
   }

@@ -26,7 +26,10 @@ export interface ControlPlaneOptions {
   port?: number;
   /** It goes on when this process ends, and another one may attach; by default it ends with it, however it ends. */
   outlivesProcess?: boolean;
+  /** A flag that stands here replaces the harness's own. */
   apiserverArgs?: readonly string[];
+  /** A file that the API server sees as its /etc/hosts. */
+  apiserverHosts?: string;
   controllerManagerArgs?: readonly string[];
 }
 
@@ -42,6 +45,7 @@ interface Settings {
   ownsFolder: boolean;
   outlivesProcess: boolean;
   apiserverArgs: readonly string[];
+  apiserverHosts?: string;
   controllerManagerArgs: readonly string[];
 }
 
@@ -80,6 +84,7 @@ export class ControlPlane {
       ownsFolder: options.dir === undefined,
       outlivesProcess: options.outlivesProcess ?? false,
       apiserverArgs: options.apiserverArgs ?? [],
+      ...(options.apiserverHosts === undefined ? {} : { apiserverHosts: options.apiserverHosts }),
       controllerManagerArgs: options.controllerManagerArgs ?? [],
     };
     writeFileSync(path.join(dir, 'control-plane.json'), JSON.stringify(settings, null, 1));
@@ -247,9 +252,11 @@ export class ControlPlane {
   }
 
   async #startApiserver(name = 'kube-apiserver', port = this.#settings.port): Promise<void> {
-    const { address, etcdPort, controllers, apiserverArgs } = this.#settings;
-    await this.#start(name, [
-      binary('kube-apiserver'),
+    const { address, etcdPort, controllers, apiserverArgs, apiserverHosts } = this.#settings;
+    const flag = (argument: string): string => argument.split('=')[0] ?? '';
+    // A list that is given twice would be both lists.
+    const replaced = new Set(apiserverArgs.map(flag));
+    const ownArgs = [
       `--etcd-servers=http://127.0.0.1:${etcdPort}`,
       `--bind-address=${address}`,
       `--advertise-address=${address}`,
@@ -269,8 +276,9 @@ export class ControlPlane {
       ...(controllers ? [] : ['--disable-admission-plugins=ServiceAccount']),
       '--service-cluster-ip-range=10.96.0.0/16',
       '--allow-privileged=true',
-      ...apiserverArgs,
-    ]);
+    ].filter((argument) => !replaced.has(flag(argument)));
+    const argv = [binary('kube-apiserver'), ...ownArgs, ...apiserverArgs];
+    await this.#start(name, apiserverHosts === undefined ? argv : [...withHosts(apiserverHosts), ...argv]);
   }
 
   async #startControllerManager(): Promise<void> {
@@ -338,6 +346,12 @@ export class ControlPlane {
   #pki(file: string): string {
     return path.join(this.dir, 'pki', file);
   }
+}
+
+/** Runs a command with another /etc/hosts, in a mount namespace of its own; the process stays the same. */
+function withHosts(file: string): string[] {
+  const script = 'mount --bind "$0" /etc/hosts && exec "$@"';
+  return ['unshare', '--mount', 'sh', '-c', script, file];
 }
 
 /** The PKI of a state folder; made on the first call. `address` is read from its settings. */

@@ -28,7 +28,7 @@ export const nodeImages: readonly ImageSpec[] = [
 const applets =
   'sh ash sleep cat ls echo wget httpd nc ps date dd head tail seq hostname sha256sum env nslookup ip ping top stty tty ' +
   'printf mkdir rm touch true false grep sed awk cut sort wc test expr id mount umount df stat chmod chown find xargs ' +
-  'tr tee timeout kill uname which vi cp mv ln basename dirname md5sum traceroute netstat route ifconfig';
+  'tr tee timeout kill uname which vi cp mv ln basename dirname md5sum tar traceroute netstat route ifconfig';
 
 /** One image in parts, as a registry serves it. */
 export interface Image {

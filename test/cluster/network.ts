@@ -21,16 +21,19 @@ export const bridgeName = (clusterNumber: number): string => `hf${clusterNumber}
 export const registryPort = 5000;
 export const cloudAddress = (clusterNumber: number): string => `10.200.${clusterNumber}.1`;
 
-/** `index` counts from 1 and is never used again in the same cluster. */
-export function siteOf(clusterNumber: number, nodeName: string, index: number): Site {
+/**
+ * `index` counts from 1 and is never used again in the same cluster. `lan` numbers the addresses behind the router: sites
+ * may share one, as they do in the world; pods have their own, as the controllers of a cluster hand them out.
+ */
+export function siteOf(clusterNumber: number, nodeName: string, index: number, lan = index): Site {
   const id = bridgeName(clusterNumber);
   return {
     nodeNamespace: `${id}-${nodeName}`,
     routerNamespace: `${id}-${nodeName}-router`,
     cloudPort: `${id}-r${index}`,
     routerAddress: `10.200.${clusterNumber}.${10 + index}`,
-    nodeAddress: `192.168.${index}.10`,
-    gatewayAddress: `192.168.${index}.1`,
+    nodeAddress: `192.168.${lan}.10`,
+    gatewayAddress: `192.168.${lan}.1`,
     podCidr: `10.244.${index}.0/24`,
   };
 }

@@ -1,0 +1,24 @@
+// The drill of the tunnel: what kubectl does reaches nodes behind NAT through kube-apiserver's EgressSelector, at two sites
+// that have the same addresses, and goes on when links and servers fail.
+import type { Drill } from './drill.ts';
+import { failures } from './tunnel/failures.ts';
+import { TunnelStage } from './tunnel/stage.ts';
+import { verbs } from './tunnel/verbs.ts';
+import { withoutTunnel } from './tunnel/without.ts';
+
+export const tunnel: Drill = {
+  name: 'tunnel',
+  summary:
+    'kubectl through the tunnel to two sites with the same addresses behind NAT; black holes and a server killed',
+  async run(context) {
+    const { report, only } = context;
+    const wanted = (letter: string): boolean => only.size === 0 || only.has(letter);
+    report.say('cluster with an EgressSelector, two nodes with the same addresses …');
+    const stage = await TunnelStage.build(context);
+    if (wanted('a')) await report.part('(a) without agents', () => withoutTunnel(stage));
+    await stage.startAgents();
+    if (wanted('b')) await report.part('(b) every verb, both sites', () => verbs(stage));
+    if (wanted('c')) await report.part('(c) links and servers that fail', () => failures(stage));
+    for (const line of stage.memory()) report.say(line);
+  },
+};

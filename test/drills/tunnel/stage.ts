@@ -1,0 +1,277 @@
+// What the parts of the tunnel drill stand on: a kube-apiserver that dials through the tunnel server's socket, two nodes with
+// the same addresses at two sites behind NAT, and a pod on each.
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { binary } from '../../cluster/binaries.ts';
+import { Cluster } from '../../cluster/cluster.ts';
+import { runFully, waitFor } from '../../cluster/commands.ts';
+import type { RunOptions, RunResult } from '../../cluster/commands.ts';
+import { registryName } from '../../cluster/images.ts';
+import { kubeletPaths } from '../../cluster/node-files.ts';
+import type { EdgeNode } from '../../cluster/node.ts';
+import { logTail, ProcessTable } from '../../cluster/processes.ts';
+import { projectRoot } from '../../cluster/project-root.ts';
+import type { DrillContext } from '../drill.ts';
+import { waitForPods } from '../pods.ts';
+import type { Report } from '../report.ts';
+
+export const nodeNames = ['site-a', 'site-b'] as const;
+/** Both sites: 192.168.77.10. */
+const sharedLan = 77;
+const agentPort = 10262;
+const opsPort = 10265;
+const memoryFlags = ['--max-semi-space-size=1', '--max-old-space-size=96'];
+
+interface NodeListing {
+  node: string;
+  since: string;
+  connections: number;
+  streams: number;
+  suspect: boolean;
+}
+
+export class TunnelStage {
+  readonly report: Report;
+  readonly quick: boolean;
+  readonly cluster: Cluster;
+  readonly nodes: readonly EdgeNode[];
+  readonly #folder: string;
+  readonly #kubeconfig: string;
+  readonly #processes: ProcessTable;
+
+  private constructor(context: DrillContext, cluster: Cluster, nodes: readonly EdgeNode[], folder: string) {
+    this.report = context.report;
+    this.quick = context.quick;
+    this.cluster = cluster;
+    this.nodes = nodes;
+    this.#folder = folder;
+    this.#kubeconfig = cluster.plane.kubeconfig('admin', ['system:masters']);
+    this.#processes = new ProcessTable(folder);
+  }
+
+  /** Cluster, nodes, pods and tunnel server; no agents. */
+  static async build(context: DrillContext): Promise<TunnelStage> {
+    const { report } = context;
+    const folder = mkdtempSync(path.join(tmpdir(), 'holdfast-drill-'));
+    context.defer(async () => rmSync(folder, { recursive: true, force: true }));
+    const hosts = path.join(folder, 'hosts');
+    copyFileSync('/etc/hosts', hosts);
+    const egress = path.join(folder, 'egress.yaml');
+    const socket = path.join(folder, 'egress.sock');
+    writeFileSync(egress, egressSelector(socket));
+    const cluster = await Cluster.up({
+      say: (line) => report.say(line),
+      controlPlane: {
+        apiserverArgs: [
+          `--egress-selector-config-file=${egress}`,
+          '--kubelet-preferred-address-types=Hostname,InternalIP',
+        ],
+        apiserverHosts: hosts,
+      },
+    });
+    context.defer(() => cluster.down());
+    context.keepLogs(path.join(cluster.dir, 'control-plane', 'log'));
+    context.keepLogs(path.join(folder, 'log'));
+    for (const name of nodeNames) context.keepLogs(path.join(cluster.dir, 'nodes', name, 'log'));
+    const nodes: EdgeNode[] = [];
+    for (const name of nodeNames) {
+      nodes.push(
+        await cluster.addNode(name, { lan: sharedLan, kubeletArgs: ['--node-labels=holdfast.dev/tunnel=true'] }),
+      );
+    }
+    const stage = new TunnelStage(context, cluster, nodes, folder);
+    context.defer(() => stage.#processes.stop('tunnel-server', 0));
+    stage.#install();
+    await stage.#populate();
+    await stage.startServer();
+    return stage;
+  }
+
+  /** Figures are judged in the full form; the gate waits three times as long, since its machine does other things too. */
+  deadline(figureMs: number): number {
+    return this.quick ? 3 * figureMs : figureMs;
+  }
+
+  get socket(): string {
+    return path.join(this.#folder, 'egress.sock');
+  }
+
+  /** As administrator; never rejects for an exit code. */
+  kubectl(args: readonly string[], options: RunOptions & { webSockets?: boolean } = {}): Promise<RunResult> {
+    return runFully([binary('kubectl'), '--kubeconfig', this.#kubeconfig, ...args], {
+      mayFail: true,
+      timeoutMs: 60_000,
+      ...options,
+      env: { ...this.kubectlEnvironment(options.webSockets ?? true), ...options.env },
+    });
+  }
+
+  /** For a kubectl that runs on; its argument vector. */
+  kubectlArgv(args: readonly string[]): string[] {
+    return [binary('kubectl'), '--kubeconfig', this.#kubeconfig, ...args];
+  }
+
+  kubectlEnvironment(webSockets: boolean): NodeJS.ProcessEnv {
+    return {
+      PATH: process.env['PATH'],
+      HOME: this.#folder,
+      KUBECTL_REMOTE_COMMAND_WEBSOCKETS: String(webSockets),
+      KUBECTL_PORT_FORWARD_WEBSOCKETS: String(webSockets),
+    };
+  }
+
+  /** Returns when the API server's socket is there. */
+  async startServer(): Promise<void> {
+    const { plane } = this.cluster;
+    const pair = plane.serverCertificate('tunnel-server', [plane.address]);
+    const pem = path.join(this.#folder, 'server.pem');
+    writeFileSync(pem, pair.certificate + pair.key, { mode: 0o600 });
+    const settings = {
+      listen: `${plane.address}:${agentPort}`,
+      opsListen: `${plane.address}:${opsPort}`,
+      certificateFile: pem,
+      keyFile: pem,
+      clientCAFile: plane.caFile,
+      kubeconfig: plane.kubeconfig('holdfast:tunnel-server', []),
+      egressSocket: this.socket,
+      hostsFile: path.join(this.#folder, 'hosts'),
+    };
+    const file = path.join(this.#folder, 'tunnel-server.yaml');
+    writeFileSync(file, JSON.stringify(settings, null, 1)); // JSON is YAML
+    const argv = ['setpriv', '--pdeathsig', 'KILL', process.execPath, this.#bundle, 'tunnel-server', '--config', file];
+    const logFile = this.#serverLog;
+    await this.#processes.start('tunnel-server', argv, { logFile, env: { PATH: process.env['PATH'] } });
+    await waitFor('the tunnel server is ready', async () => (await this.#ops('/readyz')).status === 200, {
+      deadlineMs: 20_000,
+      everyMs: 20,
+      context: () => logTail(logFile),
+    });
+  }
+
+  async killServer(): Promise<void> {
+    await this.#processes.stop('tunnel-server', 0);
+  }
+
+  /** On both nodes; returns when both are connected. */
+  async startAgents(): Promise<void> {
+    for (const node of this.nodes) {
+      const { clientCertificate, clusterCa } = kubeletPaths;
+      const flags = [
+        `--servers=${this.cluster.plane.address}:${agentPort}`,
+        `--certificate-file=${clientCertificate}`,
+        `--key-file=${clientCertificate}`,
+        `--server-ca-file=${clusterCa}`,
+        `--pod-networks=${node.site.podCidr}`,
+      ];
+      const argv = [process.execPath, ...memoryFlags, this.#bundle, 'tunnel-agent', ...flags];
+      await node.startProcess('tunnel-agent', argv, { MALLOC_ARENA_MAX: '1' });
+    }
+    for (const { name } of this.nodes) await this.waitForAgent(name);
+  }
+
+  async waitForAgent(name: string, deadlineMs = 20_000): Promise<void> {
+    await waitFor(`the agent of ${name} is connected`, async () => (await this.listing(name)) !== undefined, {
+      deadlineMs,
+      everyMs: 50,
+      context: () => `${logTail(this.cluster.node(name).logFile('tunnel-agent'))}\n${logTail(this.#serverLog)}`,
+    });
+  }
+
+  async listing(name: string): Promise<NodeListing | undefined> {
+    const nodes = JSON.parse((await this.#ops('/nodes')).body) as NodeListing[];
+    return nodes.find(({ node }) => node === name);
+  }
+
+  /** Resident memory of server and agents, one line each. */
+  memory(): string[] {
+    const resident = (pid: number | undefined): string => {
+      const [, kibibytes = '0'] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid ?? 0}/status`, 'utf8')) ?? [];
+      return `${(Number(kibibytes) / 1024).toFixed(0)} MiB`;
+    };
+    return [
+      `resident memory of the tunnel server: ${resident(this.#processes.running('tunnel-server')?.pid)}`,
+      ...this.nodes.map((node) => `of the agent of ${node.name}: ${resident(node.processId('tunnel-agent'))}`),
+    ];
+  }
+
+  get #bundle(): string {
+    return path.join(this.#folder, 'dist', 'holdfast.mjs');
+  }
+
+  get #serverLog(): string {
+    return path.join(this.#folder, 'log', 'tunnel-server.log');
+  }
+
+  /** From a copy, so that a build during the drill changes nothing. */
+  #install(): void {
+    mkdirSync(path.dirname(this.#bundle), { recursive: true });
+    copyFileSync(path.join(projectRoot(), 'dist', 'holdfast.mjs'), this.#bundle);
+    symlinkSync(path.join(projectRoot(), 'node_modules'), path.join(this.#folder, 'node_modules'));
+  }
+
+  async #populate(): Promise<void> {
+    const rbac = path.join(projectRoot(), 'config', 'tunnel', 'rbac.yaml');
+    const applied = await this.kubectl(['apply', '-f', rbac]);
+    if (applied.code !== 0) throw new Error(`kubectl apply: ${applied.stderr}`);
+    for (const { name } of this.nodes) await this.cluster.waitForNode(name, true, 60_000);
+    const accounts = '/api/v1/namespaces/default/serviceaccounts/default';
+    await waitFor(
+      'the default service account is there',
+      () => this.cluster.plane.request('GET', accounts).then(() => true),
+      { deadlineMs: 20_000, everyMs: 50 },
+    );
+    for (const { name } of this.nodes)
+      await this.cluster.plane.request('POST', '/api/v1/namespaces/default/pods', pod(name));
+    for (const { name } of this.nodes) await waitForPods(this.cluster.plane.api, name, 1, 60_000);
+  }
+
+  #ops(urlPath: string): Promise<{ status: number; body: string }> {
+    return new Promise((resolve, reject) => {
+      const target = { host: this.cluster.plane.address, port: opsPort, path: urlPath, agent: false, timeout: 2_000 };
+      const request = http.get(target, (response) => {
+        let body = '';
+        response.setEncoding('utf8');
+        response.on('data', (text: string) => (body += text));
+        response.on('error', reject);
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+      });
+      request.on('timeout', () => request.destroy(new Error(`${urlPath}: no answer`)));
+      request.on('error', reject);
+    });
+  }
+}
+
+export const podOf = (nodeName: string): string => `echo-${nodeName}`;
+
+function egressSelector(socket: string): string {
+  return JSON.stringify({
+    apiVersion: 'apiserver.k8s.io/v1beta1',
+    kind: 'EgressSelectorConfiguration',
+    egressSelections: [
+      { name: 'cluster', connection: { proxyProtocol: 'HTTPConnect', transport: { uds: { udsName: socket } } } },
+    ],
+  });
+}
+
+/** Says its node's name once, then a number every second, and serves its name on port 8080. */
+function pod(nodeName: string): Record<string, unknown> {
+  const script = [
+    `mkdir -p /www; echo ${nodeName} > /www/index.html; httpd -p 8080 -h /www`,
+    `echo this is ${nodeName}`,
+    'i=0; while true; do i=$((i+1)); echo tick $i; sleep 1; done',
+  ];
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: podOf(nodeName) },
+    spec: {
+      nodeName,
+      terminationGracePeriodSeconds: 0,
+      containers: [
+        { name: 'main', image: `${registryName}/busybox:1`, stdin: true, command: ['sh', '-c', script.join('; ')] },
+      ],
+    },
+  };
+}
