@@ -1,14 +1,16 @@
 // Service accounts on the node, through the hub in front of a real API server: what they are served online, what without the
 // cloud, and what nobody gets. The rights of the node are those of config/rbac/node.yaml.
 import { generateKeyPairSync, sign } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import http2 from 'node:http2';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { TcpRelay } from '../../runtime/tcp-relay.ts';
 import { ControlPlane } from '../cluster/control-plane.ts';
 import { describeWithApiserver } from '../cluster/integration.ts';
 import { HubUnderTest, until } from './hub-under-test.ts';
-import type { LocalClient } from './local-client.ts';
+import type { LocalClient, LocalWatch } from './local-client.ts';
 
 interface Named {
   readonly metadata: { readonly name: string };
@@ -183,6 +185,10 @@ describeWithApiserver('service accounts', () => {
       expect([what, answer.status, kind]).toEqual([what, status, status === 200 ? 'ServiceList' : 'Status']);
     }
     expect((await hub.connect(undefined).request('GET', services)).status).toBe(401);
+    // Who may list may have one of them; who may not has none, although it is there.
+    const till = '/api/v1/namespaces/shop/services/till';
+    expect(await statusOf(hub.withToken(token), till)).toBe(200);
+    expect(await statusOf(hub.withToken(await plane.token('kube-system', 'coredns')), till)).toBe(503);
   });
 
   function remade(token: string): Record<string, unknown> {
@@ -232,21 +238,84 @@ describeWithApiserver('service accounts', () => {
     const binding = await bind('kindnet', 'system:node-proxier');
     const token = await plane.token('kube-system', 'kindnet');
     const client = hub.withToken(token);
-    const list = await client.get<List>(`${services}?resourceVersion=0`);
-    const watch = await client.watch(`${services}?watch=true&resourceVersion=${list.metadata.resourceVersion}`);
+    const watch = await watchSlices(client);
+    const other = await watchSlices(await as('kube-proxy'));
     await plane.request('DELETE', binding);
     await until(() => watch.ended, 'the watch has ended', 30_000);
+    expect(other.ended).toBe(false);
     await cut();
-    expect(await statusOf(client, `${services}?resourceVersion=0`)).toBe(403);
+    expect(await statusOf(client, `${slices}?resourceVersion=0`)).toBe(403);
   }, 60_000);
+
+  test('when the token that fills a view is rejected, another account fills it; when none is left, its watches end', async () => {
+    const pods = '/api/v1/namespaces/kube-system/pods';
+    const containers = [{ name: 'dns', image: 'dns' }];
+    await create(pods, {
+      metadata: { name: 'dns' },
+      spec: { nodeName: 'edge1', serviceAccountName: 'coredns', containers },
+    });
+    const { metadata } = await plane.request<{ metadata: { uid: string } }>('GET', `${pods}/dns`);
+    const boundObjectRef = { apiVersion: 'v1', kind: 'Pod', name: 'dns', uid: metadata.uid };
+    const binding = await bind('kube-router', 'system:node-proxier');
+    const router = await plane.token('kube-system', 'kube-router');
+    // Issued to the second; the newest one fills the view.
+    const issuedMs = Number(claimsOf(router)['iat']) * 1_000;
+    await until(() => Date.now() >= issuedMs + 1_000, 'the next second');
+    const dns = await plane.token('kube-system', 'coredns', { boundObjectRef });
+    const ofDns = await watchSlices(hub.withToken(dns));
+    const ofRouter = await watchSlices(hub.withToken(router));
+
+    await plane.request('DELETE', `${pods}/dns?gracePeriodSeconds=0`);
+    await until(async () => !(await isAccepted(dns)), 'the token ended with its pod', 30_000);
+    await reconnect();
+    await until(() => ofDns.ended, 'the watch of the rejected token has ended', 30_000);
+    await create('/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices', slice('till-3'));
+    await ofRouter.until((event) => event.type === 'ADDED' && event.object.metadata.name === 'till-3');
+    await plane.request('DELETE', '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/till-3');
+    await ofRouter.until((event) => event.type === 'DELETED');
+
+    await plane.request('DELETE', binding);
+    await until(async () => (await accessOf(router)) === 403, 'the right is gone');
+    await reconnect();
+    await until(() => ofRouter.ended, 'nobody may fill the view', 30_000);
+    expect(await statusOf(hub.withToken(router), `${slices}?resourceVersion=0`)).toBe(403);
+  }, 120_000);
+
+  async function watchSlices(client: LocalClient): Promise<LocalWatch> {
+    const list = await client.get<List>(`${slices}?resourceVersion=0`);
+    return await client.watch(`${slices}?watch=true&resourceVersion=${list.metadata.resourceVersion}`);
+  }
+
+  /** Upstream watches break and are opened anew. */
+  async function reconnect(): Promise<void> {
+    await cut();
+    await relay.heal();
+    await untilCloud(true);
+  }
+
+  /** What the API server answers, asked past the hub. */
+  async function accessOf(token: string): Promise<number> {
+    const direct = http2.connect(plane.url, { ca: plane.ca });
+    const request = direct.request({ ':path': slices, authorization: `Bearer ${token}` });
+    const [headers] = (await once(request, 'response')) as [http2.IncomingHttpHeaders];
+    direct.destroy();
+    return Number(headers[':status']);
+  }
+
+  async function isAccepted(token: string): Promise<boolean> {
+    const review = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token } };
+    const { status } = await plane.request<{ status: { authenticated?: boolean } }>(
+      'POST',
+      '/apis/authentication.k8s.io/v1/tokenreviews',
+      review,
+    );
+    return status.authenticated === true;
+  }
 
   test('two accounts share one upstream watch, and a claim to be somebody else changes nothing', async () => {
     const before = await watchesAtServer('endpointslices');
     const clients = [await as('kube-proxy'), await as('coredns')];
-    for (const client of clients) {
-      const list = await client.get<List>(`${slices}?resourceVersion=0`);
-      await client.watch(`${slices}?watch=true&resourceVersion=${list.metadata.resourceVersion}`);
-    }
+    for (const client of clients) await watchSlices(client);
     await until(() => hub.hub.status().watchers === 2, 'both watch');
     await until(async () => (await watchesAtServer('endpointslices')) > before, 'the API server has a watch');
     expect((await watchesAtServer('endpointslices')) - before).toBe(1);

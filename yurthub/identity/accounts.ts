@@ -45,7 +45,7 @@ const stranger: Admission = { kind: 'stranger' };
 
 export class Accounts {
   readonly #parts: AccountsParts;
-  readonly #open = new Map<AccountRequest, { readonly account: ServiceAccount; readonly scope: Scope }>();
+  readonly #open = new Map<AccountRequest, { readonly token: KnownToken; readonly scope: Scope }>();
 
   constructor(parts: AccountsParts) {
     this.#parts = parts;
@@ -77,7 +77,7 @@ export class Accounts {
     const { allowances, views } = this.#parts;
     const { account } = token;
     const request = new AccountRequest(inner, { kind: 'bearer', account });
-    if (collection !== undefined) this.#open.set(request, { account, scope: collection });
+    if (collection !== undefined) this.#open.set(request, { token, scope: collection });
     return {
       kind: 'account',
       request,
@@ -96,9 +96,11 @@ export class Accounts {
   }
 
   #endDenied(): void {
-    const { allowances, isKeptFor } = this.#parts;
-    for (const [request, { account, scope }] of this.#open)
-      if (!isKeptFor(account) || allowances.recalled(account, scope) === 'denied') request.end();
+    const { authenticator, allowances, isKeptFor } = this.#parts;
+    for (const [request, { token, scope }] of this.#open) {
+      const isDenied = allowances.recalled(token.account, scope) === 'denied';
+      if (isDenied || authenticator.isRejected(token) || !isKeptFor(token.account)) request.end();
+    }
   }
 }
 

@@ -19,7 +19,7 @@ export type Decision = 'allowed' | 'denied' | 'unknown';
 export interface AllowancesParts {
   readonly store: Store;
   readonly uplink: Uplink;
-  readonly authenticator: Authenticator;
+  readonly authenticator: Pick<Authenticator, 'isLive' | 'confirm' | 'reject'>;
   /** Whether views are kept for an account at present. */
   readonly isKeptFor: (account: ServiceAccount) => boolean;
   readonly log: Log;
@@ -155,8 +155,11 @@ export class Allowances implements AccountCredentials {
     // Only what comes from behind authentication and authorization tells of them.
     if (statusCode !== 403 && statusCode !== 200 && statusCode !== 201) return;
     this.#confirmed.set(token.hash, this.#parts.clock.monotonicMs());
-    await this.#parts.authenticator.confirm(token);
-    if (scope !== undefined && statusCode !== 201) await this.#decide(token, scope, statusCode === 200);
+    // Both take effect at once; only the disk is waited for.
+    await Promise.all([
+      scope === undefined || statusCode === 201 ? undefined : this.#decide(token, scope, statusCode === 200),
+      this.#parts.authenticator.confirm(token),
+    ]);
   }
 
   #credential(token: KnownToken, scope: Scope): Credential {

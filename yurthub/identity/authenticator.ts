@@ -81,6 +81,10 @@ export class Authenticator {
     return verdict.kind === 'account' ? await this.#atPresent(verdict.token, verdict) : verdict;
   }
 
+  isRejected({ hash: id }: KnownToken): boolean {
+    return this.#revoked.has(id);
+  }
+
   /** True while the API server takes the token, as far as that is known: for requests of our own in its bearer's name. */
   isLive({ hash: id, expiresMs }: KnownToken): boolean {
     return !this.#revoked.has(id) && this.#parts.clock.wallMs() < expiresMs;

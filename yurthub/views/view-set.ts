@@ -483,6 +483,7 @@ export class ViewSet implements ViewReader {
   #credentialsChanged(): void {
     for (const { view, reflector } of this.#entries.values())
       if (view.key.forAccounts === true) reflector?.credentialsChanged();
+    this.#keepBounds();
     this.#wake();
   }
 
