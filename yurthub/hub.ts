@@ -18,7 +18,7 @@ import { StoreReadError } from './errors.ts';
 import { ClientTrustFiles } from './front/client-trust.ts';
 import { Front, frontDefaults } from './front/front.ts';
 import { Heartbeat, heartbeatDefaults } from './front/heartbeat.ts';
-import { hubCertificates } from './front/hub-ca.ts';
+import { hubCertificates, type HubCertificates } from './front/hub-ca.ts';
 import { runProgram } from './front/link-local.ts';
 import { FrontMetrics } from './front/metrics.ts';
 import { Ops } from './front/ops.ts';
@@ -33,6 +33,7 @@ import { Router } from './router.ts';
 import { Seal } from './seal.ts';
 import { openSealedStore } from './sealed-store.ts';
 import type { NodeSettings } from './settings.ts';
+import { ServiceAddresses } from './service-addresses.ts';
 import { accountPrefix, nodePrefix, SingleObjects } from './single-objects.ts';
 import type { OpenedStore } from './store/level-store.ts';
 import type { CloudState, ViewKey, ViewReader } from './types.ts';
@@ -133,10 +134,13 @@ export class Hub {
     const { log, metrics, clock, version } = this.#parts;
     const cipher = new SecretCipher(seal);
     const files = await upstreamFiles(this.#settings);
-    const certificates = await hubCertificates(
-      { log: log.child('front'), clock },
-      { dataDir, nodeName, listenIps: this.#settings.listen.map(({ host }) => host) },
-    );
+    const serviceAddresses = new ServiceAddresses({ store, log: log.child('front') });
+    await serviceAddresses.load();
+    const certified = (): Promise<HubCertificates> => {
+      const addresses = [...this.#settings.listen.map(({ host }) => host), ...serviceAddresses.addresses];
+      return hubCertificates({ log: log.child('front'), clock }, { dataDir, nodeName, addresses });
+    };
+    const certificates = await certified();
     this.#caPem = certificates.caCertificate;
 
     const roundTrip = new RoundTripRecord(store);
@@ -279,18 +283,32 @@ export class Hub {
     this.#views = views;
     this.#uplink = uplink;
 
+    const serving = new AbortController();
+    const learnAddresses = async (): Promise<void> => {
+      if (!(await serviceAddresses.learn(uplink, serving.signal))) return;
+      const { caCertificate, serving: renewed } = await certified();
+      // Clients trust the CA that they were shown: another one can only be served after a restart.
+      if (caCertificate === certificates.caCertificate) front.serveWith(renewed);
+    };
+    let learning = Promise.resolve();
+
     const changed: Concerns = (_key, bytes) => mayHoldAlways(bytes);
     const steps = {
       lost: () => views.refresh(pods, changed),
       returning: (returning: AbortSignal) => writes.beginReturn(returning),
       returned: async () => {
         await roundTrip.keep(uplink.roundTripMs);
+        const known = serviceAddresses.addresses.length > 0;
+        learning = learning.then(learnAddresses).catch((error: unknown) => {
+          log.error('the serving certificate could not be renewed', { error: String(error) });
+        });
+        // The first time before any view is there, since views lead clients to the hub by these addresses.
+        if (!known) await learning;
         await views.refresh(pods, changed);
         await filterState.returned();
       },
     };
 
-    const serving = new AbortController();
     store.onStateChange(({ degraded, recovery }) => {
       if (degraded) return;
       views.keepAgain();
@@ -326,7 +344,7 @@ export class Hub {
         throwFirst(outcome);
       }),
     ]);
-    await rotating;
+    await Promise.all([rotating, learning]);
     throwFirst(results);
     log.info('the hub has stopped');
   }

@@ -65,6 +65,8 @@ export interface FrontFixture {
   readonly port: number;
   readonly authority: TestAuthority;
   readonly certificates: HubCertificates;
+  /** From the same CA, the serving certificate for these addresses. */
+  readonly certificatesFor: (addresses: readonly string[]) => Promise<HubCertificates>;
   readonly metrics: Metrics;
   readonly node: ClientCredential;
   /** How often the peer process was asked for. */
@@ -87,10 +89,9 @@ export async function startFront(
   const node = authority.client();
   const metrics = new Metrics();
   const clock = options.clock ?? systemClock;
-  const certificates = await hubCertificates(
-    { log: nullLog, clock },
-    { dataDir, nodeName: 'edge-1', listenIps: ['127.0.0.1'] },
-  );
+  const certificatesFor = (addresses: readonly string[]): Promise<HubCertificates> =>
+    hubCertificates({ log: nullLog, clock }, { dataDir, nodeName: 'edge-1', addresses });
+  const certificates = await certificatesFor(['127.0.0.1']);
   const own = new X509Certificate((options.own ?? node).cert);
   let peerQuestions = 0;
   const front = new Front(
@@ -128,7 +129,8 @@ export async function startFront(
     await done;
     await rm(dataDir, { recursive: true, force: true });
   };
-  return { front, port, authority, certificates, metrics, node, peerQuestions: () => peerQuestions, stop };
+  const given = { authority, certificates, certificatesFor, metrics, node };
+  return { front, port, ...given, peerQuestions: () => peerQuestions, stop };
 }
 
 /** An HTTP/2 client of the front. */

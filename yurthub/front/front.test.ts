@@ -1,3 +1,5 @@
+import { X509Certificate } from 'node:crypto';
+import http2, { type ClientHttp2Session } from 'node:http2';
 import https from 'node:https';
 import net from 'node:net';
 import tls from 'node:tls';
@@ -383,6 +385,30 @@ describe.each(['h1', 'h2'] as const)('over %s', (protocol) => {
     const fixture = await start(mirror);
     expect((await ask(fixture, '/api/v1/pods', { method: 'TRACE' })).status).toBe(405);
   });
+});
+
+test('a certificate that names another address is what new connections get, and those that are open go on', async () => {
+  const fixture = await start(mirror);
+  const ask = async (session: ClientHttp2Session): Promise<number> =>
+    (await h2Request(session, { ':path': '/version' })).status;
+  // As a pod connects that finds the API server by the address of the Service.
+  const connect = (): ClientHttp2Session => {
+    const session = http2.connect(`https://127.0.0.1:${fixture.port}`, {
+      ca: fixture.certificates.caCertificate,
+      ...fixture.node,
+      checkServerIdentity: (_host, { raw }) =>
+        new X509Certificate(raw).checkIP('10.96.0.1') === undefined ? new Error('not its address') : undefined,
+    });
+    session.on('error', () => undefined);
+    return session;
+  };
+  const open = h2Connect(fixture);
+  expect(await ask(open)).toBe(200);
+  await expect(ask(connect())).rejects.toThrow('not its address');
+  fixture.front.serveWith((await fixture.certificatesFor(['127.0.0.1', '10.96.0.1'])).serving);
+  const fresh = connect();
+  expect([await ask(fresh), await ask(open)]).toEqual([200, 200]);
+  for (const session of [open, fresh]) session.close();
 });
 
 test('interim answers reach the client', async () => {

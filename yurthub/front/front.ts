@@ -24,7 +24,7 @@ import {
   type Peer,
 } from './identity.ts';
 import { ensureLinkLocal, linkLocalAddress, type RunProgram } from './link-local.ts';
-import { Listener } from './listener.ts';
+import { Listener, type ServingCredentials } from './listener.ts';
 import { codeClass, verbClass, type FrontMetrics, type RefusalReason } from './metrics.ts';
 import type { PeerProcesses } from './peer-process.ts';
 import { refuseHead, requestHeaders } from './request-head.ts';
@@ -82,12 +82,15 @@ export class Front {
   readonly #upgrades = new Set<Promise<unknown>>();
   readonly #upgradesEnd = new AbortController();
   readonly #startedWaiters: (() => void)[] = [];
+  #listeners: readonly Listener[] = [];
+  #serving: ServingCredentials;
   #addresses: readonly AddressInfo[] = [];
   #state: 'new' | 'listening' | 'over' = 'new';
 
   constructor(parts: FrontParts, settings: FrontSettings) {
     this.#parts = parts;
     this.#settings = settings;
+    this.#serving = parts.certificates.serving;
     this.#hubCa = new X509Certificate(parts.certificates.caCertificate);
     this.#localSubject = new X509Certificate(parts.certificates.localClient.certificate).subject;
   }
@@ -106,12 +109,19 @@ export class Front {
     return this.#state === 'new' ? new Promise((resolve) => this.#startedWaiters.push(resolve)) : Promise.resolve();
   }
 
+  /** Another serving certificate of the same CA, for connections that are made from now on. */
+  serveWith(credentials: ServingCredentials): void {
+    this.#serving = credentials;
+    for (const listener of this.#listeners) listener.serveWith(credentials);
+  }
+
   /**
    * Serves until `signal` aborts, then lets requests finish for `drainMs` and closes what is left. Rejects with FrontError if
    * no address can be listened on, or if one is in use: another hub is running.
    */
   async run(signal: AbortSignal): Promise<void> {
     const listeners: Listener[] = [];
+    this.#listeners = listeners;
     try {
       await this.#listen(listeners);
       if (!signal.aborted) {
@@ -166,7 +176,7 @@ export class Front {
       {
         log: this.#parts.log,
         metrics: this.#parts.metrics,
-        credentials: this.#parts.certificates.serving,
+        credentials: this.#serving,
         onExchange: (make) => this.#onExchange(make),
         onUpgrade: (request, client, head) => this.#onUpgrade(request, client, head),
       },

@@ -15,8 +15,8 @@ afterEach(async () => await rm(dataDir, { recursive: true, force: true }));
 
 const warnings: string[] = [];
 const log: Log = { ...nullLog, warn: (message) => void warnings.push(message) };
-const certificates = (nodeName = 'edge-1', listenIps = ['127.0.0.1', 'fd00::5']) =>
-  hubCertificates({ log, clock: new ManualClock() }, { dataDir, nodeName, listenIps });
+const certificates = (nodeName = 'edge-1', addresses = ['127.0.0.1', 'fd00::5']) =>
+  hubCertificates({ log, clock: new ManualClock() }, { dataDir, nodeName, addresses });
 
 test('the certificates are valid at any time, for every name of the hub, and their keys are root’s', async () => {
   const made = await certificates();

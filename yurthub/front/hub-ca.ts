@@ -33,11 +33,12 @@ const constantNames = [
 
 /**
  * Reads the hub's certificates from `dataDir`, making what is missing. An unusable CA is set aside (`*.unusable-MS`) and made
- * anew, which every client that trusted it has to learn; that is said in the log. Rejects with the file system's error.
+ * anew, which every client that trusted it has to learn; that is said in the log. The serving certificate names `addresses`
+ * beside what is the same on every node. Rejects with the file system's error.
  */
 export async function hubCertificates(
   parts: { readonly log: Log; readonly clock: Clock },
-  settings: { readonly dataDir: string; readonly nodeName: string; readonly listenIps: readonly string[] },
+  settings: { readonly dataDir: string; readonly nodeName: string; readonly addresses: readonly string[] },
 ): Promise<HubCertificates> {
   await mkdir(settings.dataDir, { recursive: true, mode: 0o700 });
   const folder = new CertificateFolder(settings.dataDir, parts);
@@ -47,7 +48,7 @@ export async function hubCertificates(
     { subject: subject(`holdfast hub CA of ${settings.nodeName}`), ...alwaysValid, usage: 'ca', names: [] },
     undefined,
   );
-  const names = [...new Set([...constantNames, ...settings.listenIps])];
+  const names = [...new Set([...constantNames, ...settings.addresses])];
   const serving = await folder.ensure(
     'serving',
     { subject: subject(settings.nodeName), ...alwaysValid, usage: 'server', names },

@@ -10,7 +10,7 @@ import http2, {
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
+import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import { failure } from '../../kube/status.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { ListenAddress } from '../settings.ts';
@@ -20,10 +20,16 @@ import { H2Exchange } from './h2-exchange.ts';
 import type { FrontMetrics } from './metrics.ts';
 import { refuse } from './upgrade.ts';
 
+/** PEM. */
+export interface ServingCredentials {
+  readonly certificate: string;
+  readonly key: string;
+}
+
 export interface ListenerParts {
   readonly log: Log;
   readonly metrics: FrontMetrics;
-  readonly credentials: { readonly certificate: string; readonly key: string };
+  readonly credentials: ServingCredentials;
   /** Makes the hooks for an exchange, then gets the exchange. Must not throw. */
   readonly onExchange: (make: (hooks: ExchangeHooks) => Exchange) => void;
   readonly onUpgrade: (request: IncomingMessage, client: TLSSocket, head: Buffer) => void;
@@ -71,6 +77,11 @@ export class Listener {
     });
   }
 
+  /** What connections get that are made from now on. */
+  serveWith(credentials: ServingCredentials): void {
+    this.#server.setSecureContext(contextOptions(credentials));
+  }
+
   /** Accepts no more connections and no more streams; what is in progress goes on. Resolves when all of it is over. */
   drain(): Promise<void> {
     return new Promise((resolve) => {
@@ -89,18 +100,12 @@ export class Listener {
   #createServer(): Http2SecureServer {
     const { metrics } = this.#parts;
     const server = http2.createSecureServer({
+      ...contextOptions(this.#parts.credentials),
       allowHTTP1: true,
-      key: this.#parts.credentials.key,
-      cert: this.#parts.credentials.certificate,
-      minVersion: 'TLSv1.2',
       // Client certificates are judged by identity.ts, not by OpenSSL: one that has expired or is not valid yet still is the
       // kubelet's on a node whose clock is off or that was offline too long, and a foreign one deserves an answer that explains.
       requestCert: true,
       rejectUnauthorized: false,
-      // No list of acceptable CAs: Go clients would silently keep a foreign certificate back.
-      ca: [],
-      // Each connection proves its key anew: no ticket outlives a change of CA; renegotiation could swap the certificate.
-      secureOptions: crypto.SSL_OP_NO_TICKET | crypto.SSL_OP_NO_RENEGOTIATION,
       handshakeTimeout: handshakeTimeoutMs,
       maxHeaderListPairs: 500,
       maxSessionMemory: 64,
@@ -195,4 +200,16 @@ export class Listener {
     // After this nothing on the connection can be trusted to begin where a request begins.
     socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`, () => socket.destroy());
   }
+}
+
+function contextOptions({ certificate, key }: ServingCredentials): SecureContextOptions {
+  return {
+    key,
+    cert: certificate,
+    minVersion: 'TLSv1.2',
+    // No list of acceptable CAs: Go clients would silently keep a foreign certificate back.
+    ca: [],
+    // Each connection proves its key anew: no ticket outlives a change of CA; renegotiation could swap the certificate.
+    secureOptions: crypto.SSL_OP_NO_TICKET | crypto.SSL_OP_NO_RENEGOTIATION,
+  };
 }
