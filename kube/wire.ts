@@ -63,6 +63,14 @@ export interface WatchScanner {
 /** A decoded object: plain JSON values as encoding/json of the Go type would give. */
 export type KubeObject = { [key: string]: unknown };
 
+/** A list body is `start`, then `before` and the bytes of each item, then `end`. */
+export interface ListFrame {
+  readonly contentLength: number;
+  readonly start: Buffer;
+  before(length: number, index: number): Buffer;
+  readonly end: Buffer;
+}
+
 export interface Wire {
   readonly encoding: Encoding;
   /** Content-Type of a list or an object. */
@@ -75,6 +83,8 @@ export interface Wire {
 
   /** The parts of a list body, to be read once and written one after the other; their lengths add up to `contentLength`. */
   list(head: ListHead, items: readonly Buffer[]): { contentLength: number; parts: Iterable<Buffer> };
+  /** What stands around the items of a list whose lengths are known and whose bytes are written as they come, `first` first. */
+  listFrame(head: ListHead, lengths: Iterable<number>, first: Buffer | undefined): ListFrame;
   /** A whole object body from an item's bytes. */
   object(typeMeta: TypeMeta, bytes: Buffer): Buffer;
   /** The item in a whole object body. */

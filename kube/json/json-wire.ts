@@ -1,9 +1,9 @@
 // Kubernetes JSON as the hub reads and writes it: by scanning, in the two shapes that the API server writes
 // (built-in kinds in Go's field order, custom resources with sorted keys).
-import { coalesce } from '../coalesce.ts';
+import { framedList } from '../framed-list.ts';
 import { isBuiltIn, typeMetaOf } from '../type-meta.ts';
 import { initialEventsEndAnnotation } from '../watch-event-type.ts';
-import type { KubeObject, ListHead, TypeMeta, WatchEventType, Wire } from '../wire.ts';
+import type { KubeObject, ListFrame, ListHead, TypeMeta, WatchEventType, Wire } from '../wire.ts';
 import { JsonListScanner } from './list-scanner.ts';
 import { asListItem, asObject, readItemMeta, readLabels, replaceResourceVersion } from './object-meta.ts';
 import { ObjectReader, parseJson } from './object-reader.ts';
@@ -11,6 +11,7 @@ import { malformed } from './value-scanner.ts';
 import { JsonWatchScanner } from './watch-scanner.ts';
 
 const lineBreak: Buffer = Buffer.from('\n');
+const nothing = Buffer.alloc(0);
 const comma = Buffer.from(',');
 /** How a custom resource begins: unstructured objects are written with sorted keys. */
 const sortedStart = Buffer.from('{"apiVersion":');
@@ -23,7 +24,16 @@ export const jsonWire: Wire = {
   listScanner: (limits) => new JsonListScanner(limits),
   watchScanner: (limits) => new JsonWatchScanner(limits),
 
-  list,
+  list: (head, items) =>
+    framedList(
+      listFrame(
+        head,
+        items.map(({ length }) => length),
+        items[0],
+      ),
+      items,
+    ),
+  listFrame,
   object: (typeMeta, bytes) => Buffer.concat([...asObject(typeMeta, bytes), lineBreak]),
   scanObject(body) {
     new ObjectReader(body, 0, body.length).finish();
@@ -56,8 +66,8 @@ export const jsonWire: Wire = {
   },
 };
 
-function list(head: ListHead, items: readonly Buffer[]): { contentLength: number; parts: Iterable<Buffer> } {
-  const sorted = items[0]?.subarray(0, sortedStart.length).equals(sortedStart) === true;
+function listFrame(head: ListHead, lengths: Iterable<number>, first: Buffer | undefined): ListFrame {
+  const sorted = first?.subarray(0, sortedStart.length).equals(sortedStart) === true;
   const kind = JSON.stringify(head.kind);
   const apiVersion = JSON.stringify(head.apiVersion);
   const { resourceVersion, remainingItemCount } = head;
@@ -74,14 +84,12 @@ function list(head: ListHead, items: readonly Buffer[]): { contentLength: number
   const start = sorted
     ? `{"apiVersion":${apiVersion},`
     : `{"kind":${kind},"apiVersion":${apiVersion},"metadata":${metadata},`;
-  const end = sorted ? `],"kind":${kind},"metadata":${metadata}}\n` : ']}\n';
-  const pieces: Buffer[] = [Buffer.from(`${start}"items":[`)];
-  for (const [index, item] of items.entries()) {
-    if (index > 0) pieces.push(comma);
-    pieces.push(item);
-  }
-  pieces.push(Buffer.from(end));
-  return coalesce(pieces);
+  const begin = Buffer.from(`${start}"items":[`);
+  const end = Buffer.from(sorted ? `],"kind":${kind},"metadata":${metadata}}\n` : ']}\n');
+  let contentLength = begin.length + end.length;
+  let count = 0;
+  for (const length of lengths) contentLength += length + (count++ === 0 ? 0 : comma.length);
+  return { contentLength, start: begin, before: (_length, index) => (index === 0 ? nothing : comma), end };
 }
 
 function watchFrame(type: WatchEventType, typeMeta: TypeMeta, bytes: Buffer): Buffer {

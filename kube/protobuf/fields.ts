@@ -140,9 +140,13 @@ export function varintField(field: number, value: number): Buffer {
   return bytes;
 }
 
+export function bytesFieldHeadLength(field: number, length: number): number {
+  return varintLength(field * 8) + varintLength(length);
+}
+
 /** Tag and length of a field whose `length` bytes of content follow. */
 export function bytesFieldHead(field: number, length: number): Buffer {
-  const bytes = Buffer.allocUnsafe(varintLength(field * 8) + varintLength(length));
+  const bytes = Buffer.allocUnsafe(bytesFieldHeadLength(field, length));
   writeVarint(bytes, writeVarint(bytes, 0, field * 8 + wireBytes), length);
   return bytes;
 }

@@ -1,11 +1,11 @@
 // Kubernetes protobuf as the hub reads and writes it: by scanning, with bytes equal to what Go's encoder writes.
-import { coalesce } from '../coalesce.ts';
+import { framedList } from '../framed-list.ts';
 import { decodeObject, encodeObject } from '../schema/transcode.ts';
 import { initialEventsEndAnnotation } from '../watch-event-type.ts';
-import type { KubeObject, ListHead, TypeMeta, WatchEventType, Wire } from '../wire.ts';
+import type { KubeObject, ListFrame, ListHead, TypeMeta, WatchEventType, Wire } from '../wire.ts';
 import { typeMetaOf } from '../type-meta.ts';
 import { closeEnvelope, envelopeHead, envelopeTail, openEnvelope } from './envelope.ts';
-import { bytesField, bytesFieldHead, varintField } from './fields.ts';
+import { bytesField, bytesFieldHead, bytesFieldHeadLength, varintField } from './fields.ts';
 import { ProtobufListScanner } from './list-scanner.ts';
 import { metadataOnlyObject, readItemMeta, readLabels, replaceResourceVersion } from './object-meta.ts';
 import { frameHeadBytes, ProtobufWatchScanner } from './watch-scanner.ts';
@@ -18,7 +18,15 @@ export const protobufWire: Wire = {
   listScanner: (limits) => new ProtobufListScanner(limits),
   watchScanner: (limits) => new ProtobufWatchScanner(limits),
 
-  list,
+  list: (head, items) =>
+    framedList(
+      listFrame(
+        head,
+        items.map(({ length }) => length),
+      ),
+      items,
+    ),
+  listFrame,
   object: closeEnvelope,
   scanObject(body) {
     const { typeMeta, rawStart, rawEnd } = openEnvelope(body, 0, body.length);
@@ -47,15 +55,19 @@ export const protobufWire: Wire = {
   encode: encodeObject,
 };
 
-function list(head: ListHead, items: readonly Buffer[]): { contentLength: number; parts: Iterable<Buffer> } {
+function listFrame(head: ListHead, lengths: Iterable<number>): ListFrame {
   const meta = [bytesField(1, ''), bytesField(2, head.resourceVersion), bytesField(3, head.continue)];
   if (head.remainingItemCount !== undefined) meta.push(varintField(4, head.remainingItemCount));
-  const pieces = [Buffer.alloc(0), bytesField(1, Buffer.concat(meta))];
-  for (const item of items) pieces.push(bytesFieldHead(2, item.length), item);
-  const rawLength = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  pieces[0] = envelopeHead(head, rawLength);
-  pieces.push(envelopeTail);
-  return coalesce(pieces);
+  const metadata = bytesField(1, Buffer.concat(meta));
+  let rawLength = metadata.length;
+  for (const length of lengths) rawLength += bytesFieldHeadLength(2, length) + length;
+  const start = Buffer.concat([envelopeHead(head, rawLength), metadata]);
+  return {
+    contentLength: start.length - metadata.length + rawLength + envelopeTail.length,
+    start,
+    before: (length) => bytesFieldHead(2, length),
+    end: envelopeTail,
+  };
 }
 
 function watchFrame(type: WatchEventType, typeMeta: TypeMeta, bytes: Buffer): Buffer {

@@ -5,6 +5,7 @@ import { failure } from '../../kube/status.ts';
 import { tableOf } from '../../kube/tables.ts';
 import type { Wire } from '../../kube/wire.ts';
 import { sendStatus } from '../answers.ts';
+import { StoreReadError } from '../errors.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Headers, HubRequest, HubResponse } from '../types.ts';
 import { FirstListClient } from './first-list.ts';
@@ -69,6 +70,13 @@ export async function answerList(
     sendStatus(request, response, exact ? failure('Expired', message) : failure('ServiceUnavailable', message, 5));
     return true;
   }
+  const stored = form.table ? undefined : await view.storedList();
+  if (stored !== undefined) {
+    metrics.answers.inc({ verb: 'list', source: acquired.live ? 'live' : 'stored' });
+    response.head(200, listHeaders(view.wire, stored.contentLength, extraHeaders));
+    await writeParts(response, stored.parts, request.signal);
+    return true;
+  }
   const snapshot = await view.snapshot();
   const { typeMeta, listKind, wire } = view;
   metrics.answers.inc({ verb: 'list', source: acquired.live ? 'live' : 'stored' });
@@ -88,12 +96,7 @@ export async function answerList(
     },
     snapshot.items,
   );
-  response.head(200, {
-    'content-type': wire.contentType,
-    'content-length': String(body.contentLength),
-    'cache-control': 'no-cache, private',
-    ...extraHeaders,
-  });
+  response.head(200, listHeaders(wire, body.contentLength, extraHeaders));
   await writeParts(response, body.parts, request.signal);
   return true;
 }
@@ -106,22 +109,43 @@ function tableBody(wire: Wire, view: View, snapshot: Snapshot, info: ResourceReq
   return Buffer.from(`${JSON.stringify(tableOf(view.typeMeta.kind, objects, metadata, options))}\n`);
 }
 
-const maxQueuedBytes = 4 << 20;
+function listHeaders(wire: Wire, contentLength: number, extraHeaders: Headers): Headers {
+  return {
+    'content-type': wire.contentType,
+    'content-length': String(contentLength),
+    'cache-control': 'no-cache, private',
+    ...extraHeaders,
+  };
+}
 
-/** Writes a body with the client's pace: never more than a few MB wait in the connection. */
-async function writeParts(response: HubResponse, parts: Iterable<Buffer>, signal: AbortSignal): Promise<void> {
+const maxQueuedBytes = 1 << 20;
+
+/** Writes a body with the client's pace: never more than about a MB waits in the connection. */
+async function writeParts(
+  response: HubResponse,
+  parts: Iterable<Buffer> | AsyncIterable<Buffer>,
+  signal: AbortSignal,
+): Promise<void> {
   let wake: (() => void) | undefined;
   response.onDrain(() => wake?.());
   const left = (): void => wake?.();
   signal.addEventListener('abort', left, { once: true });
-  for (const part of parts) {
-    if (signal.aborted) break;
-    if (!response.write(part) && response.queuedBytes > maxQueuedBytes)
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
+  try {
+    for await (const part of parts) {
+      if (signal.aborted) break;
+      if (!response.write(part) && response.queuedBytes > maxQueuedBytes)
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+    }
+  } catch (error) {
+    if (!(error instanceof StoreReadError)) throw error;
+    // The head is out: all that can be done is to keep the client from taking what it has for all of it.
+    response.abort();
+    return;
+  } finally {
+    signal.removeEventListener('abort', left);
   }
-  signal.removeEventListener('abort', left);
   if (signal.aborted) response.abort();
   else response.end();
 }

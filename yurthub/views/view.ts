@@ -13,6 +13,7 @@ import { FirstListLoad, RelistLoad, type ListLoad } from './list-load.ts';
 import { Members } from './members.ts';
 import type { Presenter } from './presenter.ts';
 import type { ViewRecord } from './records.ts';
+import { storedList, type StoredList } from './stored-list.ts';
 import { memberKey } from './view-key.ts';
 import { ViewStorage, type RecordCipher } from './view-storage.ts';
 
@@ -224,6 +225,17 @@ export class View {
       resourceVersion: this.#resourceVersion,
       items: await this.#presentedItems(),
     }));
+  }
+
+  /** The same as a body that is read from the store as it is written; undefined for views that `snapshot` is meant for. */
+  async storedList(): Promise<StoredList | undefined> {
+    return await this.#serial(async () => {
+      if (this.#members.resident || !this.#leftAlone) return undefined;
+      const { apiVersion } = this.#typeMeta;
+      const version = { resourceVersion: this.#resourceVersion, continue: '', remainingItemCount: undefined };
+      const head = { apiVersion, kind: this.#listKind, ...version };
+      return await storedList(this.#storage.objects(), this.#members, this.#wire, head);
+    });
   }
 
   /** The object as the cloud gave it, or undefined when the view has none of this name. */
