@@ -411,6 +411,26 @@ describeWithApiserver('service accounts', () => {
     await plane.request('DELETE', `${configMaps}/holdfast-node`);
   });
 
+  test('a collection beyond the bounds is not kept, and whoever asks for it gets all of it', async () => {
+    const configMaps = '/api/v1/namespaces/kube-system/configmaps';
+    await create(configMaps, { metadata: { name: 'holdfast-node' }, data: { maxBytes: '1Ki' } });
+    await until(async () => (await reads('applied')) === 1, 'the ConfigMap is read');
+    const client = await as('kube-proxy');
+    expect(names(await client.get<List>(`${services}?resourceVersion=0`))).toContain('till');
+    await until(
+      async () => (await hub.metric('holdfast_yurthub_views_dropped_total{reason="bounds"}')) === 1,
+      'dropped',
+    );
+    expect(names(await client.get<List>(`${services}?resourceVersion=0`))).toContain('till');
+    expect(hub.hub.status().views).toBe(0);
+    const watch = await client.watch(`${services}?watch=true&resourceVersion=0`);
+    await watch.until((event) => event.object.metadata.name === 'till');
+    watch.stop();
+    await cut();
+    expect(await statusOf(client, `${services}?resourceVersion=0`)).toBe(503);
+    await plane.request('DELETE', `${configMaps}/holdfast-node`);
+  });
+
   test("reviews by a token are the API server's to answer", async () => {
     const target = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
     const review = JSON.stringify({

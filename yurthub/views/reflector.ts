@@ -38,7 +38,7 @@ export interface ReflectorSettings {
   readonly startAt: string;
   /** Gets the first list as it comes. */
   readonly firstListClient: FirstListClient | undefined;
-  /** A first list beyond this is given up with ViewTooLargeError. */
+  /** A list beyond this is given up with ViewTooLargeError. */
   readonly maxListBytes: number;
 }
 
@@ -215,8 +215,13 @@ export class Reflector {
     let bytes = 0;
     for await (const chunk of stream.body) {
       bytes += chunk.length;
-      if (bytes > maxListBytes) throw new ViewTooLargeError(maxListBytes);
-      await load.add(scanner.push(chunk));
+      if (bytes <= maxListBytes) await load.add(scanner.push(chunk));
+      // Whoever is being given the list gets all of it, although it is not kept.
+      else if (client?.answered !== true) break;
+    }
+    if (bytes > maxListBytes) {
+      client?.end();
+      throw new ViewTooLargeError(maxListBytes);
     }
     const head = scanner.end();
     client?.end();
