@@ -14,6 +14,7 @@ export interface Pod {
   spec: { nodeName?: string };
   status: {
     phase?: string;
+    podIP?: string;
     conditions?: { type: string; status: string }[];
     containerStatuses?: { name: string; containerID?: string; restartCount: number; ready: boolean }[];
   };

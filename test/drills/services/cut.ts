@@ -1,0 +1,50 @@
+// (b) The cloud vanishes without a word. Names, services and the clients of the API go on.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expectThat } from '../report.ts';
+import { headlessIsRight, noneFailed, serviceAnswers } from './checks.ts';
+import { clientState } from './client-state.ts';
+import type { Stage } from './stage.ts';
+
+/** Holds the cut for a while, in which `plain` is free for `measurePlain`. It stays cut. */
+export async function cut(stage: Stage, measurePlain: () => Promise<void>): Promise<void> {
+  const { report, edge } = stage;
+  const holdMs = stage.quick ? 15_000 : 120_000;
+  const before = clientState(edge);
+  const complaintsBefore = complaints(stage).length;
+  await edge.link.apply({ kind: 'drop' });
+  const started = performance.now();
+  await Promise.all([sleep(holdMs, undefined, { signal: stage.signal }), measurePlain()]);
+
+  await report.check('no attempt of the client has failed since the cut', () => {
+    const found = noneFailed(before, clientState(edge));
+    return `in ${Math.round((performance.now() - started) / 1000)} s ${found}`;
+  });
+  await report.check('the watch in the pod stays or is resumed, and its store is whole', () => {
+    const now = clientState(edge);
+    expectThat(now.watches <= before.watches + 1, `${now.watches - before.watches} requests for a watch`);
+    expectThat(
+      JSON.stringify(now.configMaps) === JSON.stringify(before.configMaps),
+      `${JSON.stringify(now.configMaps)}, before ${JSON.stringify(before.configMaps)}`,
+    );
+    return now.watches === before.watches ? 'it stayed' : 'it was resumed';
+  });
+  await report.check('each pod still answers for the service', () => serviceAnswers(stage, edge, 5_000));
+  await report.check('names still lead to the pods', () => headlessIsRight(stage, stage.deadline(2_000)));
+  await report.check('kube-proxy and CoreDNS have no complaint about the API', () => {
+    const found = complaints(stage).slice(complaintsBefore);
+    expectThat(found.length === 0, found.slice(0, 5).join('\n'));
+  });
+}
+
+/** Lines of client-go's reflectors in the logs of both. */
+function complaints(stage: Stage): string[] {
+  const folder = stage.edge.file('/var/log/pods');
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.startsWith('kube-system_') && file.endsWith('.log'))
+    .flatMap((file) => readFileSync(path.join(folder, file), 'utf8').split('\n'))
+    .filter(
+      (line) => /^\S+ \S+ F (?:[EW]\d{4} |.*plugin\/kubernetes)/.test(line) && /reflector|watch|list/i.test(line),
+    );
+}
