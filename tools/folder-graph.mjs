@@ -25,7 +25,7 @@ export const packageHomes = {
   winston: ['runtime/log'],
   'prom-client': ['runtime/metrics'],
   yaml: ['runtime/', 'kube/', 'cli/', 'test/'],
-  'lru-cache': ['yurthub/'],
+  'lru-cache': ['yurthub/', 'tunnel-server/authorizer'],
 };
 
 // Statements start a line (or follow the closing brace of a list of names); `import('…')` stands anywhere.

@@ -9,7 +9,7 @@ import { http2End, socketEnd, splice, type SpliceEnd } from '../tunnel/splice.ts
 import { formatTarget, parseTarget } from '../tunnel/target.ts';
 import type { ServerMetrics, Way } from './metrics.ts';
 import type { Registry } from './registry.ts';
-import { route, type RouteView } from './route.ts';
+import { route, type Route, type RouteView } from './route.ts';
 
 export interface ConnectorParts {
   readonly log: Log;
@@ -32,8 +32,8 @@ export interface ConnectRequest {
   readonly socket: net.Socket;
   /** What the client sent behind the head of its request. */
   readonly head: Buffer;
-  /** Called with the parsed target before anything is dialled; throws RefusedError. */
-  allow(target: Endpoint, signal: AbortSignal): Promise<void>;
+  /** Called with the route before anything is dialled; throws RefusedError. */
+  allow(route: Route, signal: AbortSignal): Promise<void>;
 }
 
 /** What a client may send before it has its answer. */
@@ -79,9 +79,10 @@ export class Connector {
     metrics.streams(way, 1);
     try {
       const target = parseTarget(authority);
-      await request.allow(target, abort.signal);
+      const chosen = route(target, this.#parts.view);
+      await request.allow(chosen, abort.signal);
       abort.signal.throwIfAborted();
-      const far = await this.#dial(way, target, abort.signal);
+      const far = await this.#dial(way, target, chosen, abort.signal);
       timer.cancel();
       metrics.dialled(way, clock.monotonicMs() - startMs);
       early.giveBack();
@@ -111,11 +112,10 @@ export class Connector {
     }
   }
 
-  async #dial(way: Way, target: Endpoint, signal: AbortSignal): Promise<SpliceEnd> {
-    const { metrics, registry, view } = this.#parts;
+  async #dial(way: Way, target: Endpoint, chosen: Route, signal: AbortSignal): Promise<SpliceEnd> {
+    const { metrics, registry } = this.#parts;
     if (this.#sockets.size > this.#settings.maxStreams)
       throw new RefusedError('limit', `${this.#settings.maxStreams} connections through this server are open already`);
-    const chosen = route(target, view);
     if (chosen.kind === 'direct') {
       const socket = await dialDirectly(chosen.target, formatTarget(target), signal);
       metrics.dial(way, 'direct');
@@ -193,6 +193,7 @@ function refuse(socket: net.Socket, refusal: RefusedError): void {
   socket.on('error', () => undefined);
   socket.end(
     `HTTP/1.1 ${refusal.status} ${text}\r\nHoldfast-Reason: ${refusal.reason}\r\n` +
+      (refusal.reason === 'unauthenticated' ? 'Proxy-Authenticate: Bearer\r\nProxy-Authenticate: Basic\r\n' : '') +
       `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );
   // What the client still sends is not wanted; a client that never ends its side must not keep the descriptor.

@@ -46,7 +46,7 @@ const view: RouteView = {
 function routed(host: string): string {
   try {
     const { kind, target, ...rest } = route({ host, port: 1 }, view);
-    return `${kind} ${'node' in rest ? `${rest.node} ` : ''}${target.host}`;
+    return `${kind} ${rest.node === undefined ? '' : `${rest.node} `}${target.host}`;
   } catch (error) {
     if (error instanceof RefusedError) return error.reason;
     throw error;
@@ -66,8 +66,8 @@ test('names of nodes go to their agents, also where two sites have the same addr
 
 test('cloud nodes are dialled directly, at the address that their Node has; unknown names by DNS', () => {
   expect([routed('cloud1'), routed('10.0.0.1'), routed('nosuch'), routed('10.9.9.9')]).toEqual([
-    'direct 10.0.0.1',
-    'direct 10.0.0.1',
+    'direct cloud1 10.0.0.1',
+    'direct cloud1 10.0.0.1',
     'direct nosuch',
     'direct 10.9.9.9',
   ]);
@@ -76,7 +76,7 @@ test('cloud nodes are dialled directly, at the address that their Node has; unkn
 test('an edge node that claims the address of a cloud node does not get what is meant for it', () => {
   node('edge3', '10.0.0.1', edge);
   connected.add('edge3');
-  expect(routed('10.0.0.1')).toBe('direct 10.0.0.1');
+  expect(routed('10.0.0.1')).toBe('direct cloud1 10.0.0.1');
 });
 
 test("addresses of pods lead to their node, but only within that node's networks", () => {

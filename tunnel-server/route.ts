@@ -17,7 +17,8 @@ export interface RouteView {
 
 export type Route =
   | { readonly kind: 'node'; readonly node: string; readonly target: Endpoint }
-  | { readonly kind: 'direct'; readonly target: Endpoint };
+  /** `node`: the one that the target is, or whose pod; undefined for what is no node's. */
+  | { readonly kind: 'direct'; readonly node: string | undefined; readonly target: Endpoint };
 
 /** Throws RefusedError (not-connected, ambiguous). */
 export function route(target: Endpoint, view: RouteView): Route {
@@ -42,6 +43,7 @@ function toNode(node: string, target: Endpoint, view: RouteView): Route {
 
 /** Names of cloud nodes need not resolve on this host: their Node says where they are. */
 function direct(target: Endpoint, view: RouteView): Route {
-  const host = net.isIP(target.host) === 0 ? (view.cloudAddress(target.host) ?? target.host) : target.host;
-  return { kind: 'direct', target: { ...target, host } };
+  const address = net.isIP(target.host) === 0 ? view.cloudAddress(target.host) : undefined;
+  const node = address === undefined ? view.nodesAt(target.host).find((name) => !view.isEdge(name)) : target.host;
+  return { kind: 'direct', node, target: { ...target, host: address ?? target.host } };
 }

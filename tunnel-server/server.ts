@@ -11,6 +11,8 @@ import type { LivenessSettings } from '../tunnel/liveness.ts';
 import { Ops } from '../tunnel/ops.ts';
 import { windowsOf } from '../tunnel/window-settings.ts';
 import { AgentListener } from './agent-listener.ts';
+import { Authorizer } from './authorizer.ts';
+import { ConnectProxy } from './connect-proxy.ts';
 import { Connector } from './connector.ts';
 import { Directory } from './directory.ts';
 import { DirectoryWatch } from './directory-watch.ts';
@@ -40,6 +42,7 @@ export interface TunnelServerOptions {
 export interface TunnelServerAddresses {
   readonly agents: AddressInfo;
   readonly ops: AddressInfo;
+  readonly proxy: AddressInfo | undefined;
 }
 
 const helloTimeoutMs = 10_000;
@@ -58,6 +61,7 @@ export class TunnelServer {
   readonly #connector: Connector;
   readonly #agents: AgentListener;
   readonly #egress: EgressSocket;
+  readonly #proxy: ConnectProxy | undefined;
   readonly #ops: Ops;
   /** Names of nodes that have been connected since the start: no reason to dial them directly. */
   readonly #seen = new Set<string>();
@@ -65,6 +69,7 @@ export class TunnelServer {
   /** Throws TunnelError (ERR_TUNNEL_CREDENTIALS). */
   constructor(parts: TunnelServerParts, settings: ServerConfiguration, options: TunnelServerOptions) {
     const { clock } = parts;
+    const { proxyListen, maxAgents, maxStreams, maxStreamsPerClient } = settings;
     const log = parts.log.child('tunnel-server');
     this.#parts = { ...parts, log };
     this.#settings = settings;
@@ -94,7 +99,7 @@ export class TunnelServer {
         nodeExists: (name) => this.#directory.exists(name),
       },
       {
-        maxAgents: settings.maxAgents,
+        maxAgents,
         session: {
           windows: windowsOf(settings),
           liveness: options.liveness,
@@ -111,6 +116,14 @@ export class TunnelServer {
       { connector: this.#connector },
       { path: settings.egressSocket, owner: settings.owner },
     );
+    this.#proxy =
+      this.#api === undefined || proxyListen === undefined
+        ? undefined
+        : new ConnectProxy(
+            { connector: this.#connector, authorizer: new Authorizer({ api: this.#api }) },
+            { listen: proxyListen, maxConnections: maxStreams, maxStreamsPerClient },
+            this.#credentials.current,
+          );
     this.#ops = new Ops({
       log,
       metrics: parts.metrics,
@@ -131,16 +144,22 @@ export class TunnelServer {
     try {
       // The API server's way last: it asks as soon as the socket is there, and cloud nodes it reaches at once.
       const ops = await this.#ops.listen(this.#settings.opsListen);
-      background.push(this.#credentials.run(work.signal, () => this.#agents.use(this.#credentials.current)));
+      const renewed = (): void => {
+        this.#agents.use(this.#credentials.current);
+        this.#proxy?.use(this.#credentials.current);
+      };
+      background.push(this.#credentials.run(work.signal, renewed));
       if (this.#api !== undefined) background.push(this.#watch(this.#api).run(work.signal));
       const agents = await this.#agents.listen(this.#settings.listen);
+      const proxy = await this.#proxy?.listen();
       await this.#egress.listen();
       log.info('tunnel server started', { agents: `${agents.address}:${agents.port}` });
-      started({ agents, ops });
+      started({ agents, ops, proxy });
       await untilAborted(signal);
       await this.#drain();
     } finally {
       await this.#egress.close();
+      this.#proxy?.close();
       this.#agents.close();
       for (const session of this.#registry.all()) session.destroy();
       this.#connector.destroy();
@@ -156,6 +175,7 @@ export class TunnelServer {
   /** Nothing new comes in, agents look for other servers, and what is open may end by itself. */
   async #drain(): Promise<void> {
     await this.#egress.close();
+    this.#proxy?.close();
     this.#agents.close();
     const sessions = this.#registry.all();
     for (const session of sessions) session.drain();

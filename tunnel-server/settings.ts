@@ -39,6 +39,17 @@ export const serverSettingsSchema = {
     type: 'text',
     doc: 'UID:GID of kube-apiserver, where it does not run as root. Default: the user of this server.',
   },
+  proxyListen: {
+    type: 'address',
+    doc: 'CONNECT proxy over TLS for Prometheus and people, usually 0.0.0.0:10264; off unless set. Needs kubeconfig.',
+  },
+  maxStreamsPerClient: {
+    type: 'count',
+    default: 200,
+    min: 1,
+    max: 100_000,
+    doc: 'Connections of one client of the proxy at a time.',
+  },
   peers: {
     type: 'endpoints',
     default: [],
@@ -112,6 +123,8 @@ export function readServerSettings(flags: RawSettings): ServerConfiguration {
       : parseKubeconfig(readFileSync(settings.kubeconfig, 'utf8'), settings.kubeconfig);
   if (settings.hostsFile !== undefined && cluster === undefined)
     problems.push('hostsFile: needs kubeconfig, since the names come from the cluster');
+  if (settings.proxyListen !== undefined && cluster === undefined)
+    problems.push('proxyListen: needs kubeconfig, since the API server says what clients may do');
   if (problems.length > 0) throw new InvalidSettingsError(problems);
   return {
     ...settings,

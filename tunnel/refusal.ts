@@ -7,7 +7,8 @@ export const refusalStatus = {
   'bad-target': 400,
   /** The policy of the agent, or the rights of the client, do not allow it. */
   policy: 403,
-  unauthenticated: 401,
+  /** A proxy's 401. */
+  unauthenticated: 407,
   /** Nothing listens there. */
   refused: 502,
   /** No route, network down. */
@@ -23,7 +24,8 @@ export const refusalStatus = {
   ambiguous: 503,
   /** Too many connections of this node or client. */
   limit: 503,
-  draining: 503,
+  /** The API server, which decides, cannot be asked. */
+  unavailable: 503,
   /** No answer within the deadline. */
   timeout: 504,
 } as const;
