@@ -9,8 +9,12 @@ const serviceType = { apiVersion: 'v1', kind: 'Service' };
 export class AnnotatedServices implements ServiceTopology {
   readonly #reaches = new Map<string, readonly Reach[]>();
 
+  get asked(): boolean {
+    return this.#reaches.size > 0;
+  }
+
   reachesOf(namespace: string, service: string): readonly Reach[] | undefined {
-    return this.#reaches.size === 0 ? undefined : this.#reaches.get(`${namespace}/${service}`);
+    return this.#reaches.get(`${namespace}/${service}`);
   }
 
   /** Of those that ask for something, without their namespaces. */

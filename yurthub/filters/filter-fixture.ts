@@ -27,10 +27,15 @@ export function collectionOf(typeMeta: TypeMeta, restriction: Partial<Collection
  * How the filter shows an object: the same in every encoding, or the test fails. 'as it is' when the very same bytes come
  * back, undefined when it is hidden.
  */
-export function shownBy(filter: Filter, typeMeta: TypeMeta, object: KubeObject): KubeObject | 'as it is' | undefined {
+export function shownBy(
+  filter: Filter,
+  typeMeta: TypeMeta,
+  object: KubeObject,
+  collection = collectionOf(typeMeta),
+): KubeObject | 'as it is' | undefined {
   const results = wires.map((wire) => {
     const bytes = wire.encode(typeMeta, object);
-    const shown = filter.apply(wire, bytes, collectionOf(typeMeta));
+    const shown = filter.apply(wire, bytes, collection);
     if (shown === undefined) return undefined;
     return shown === bytes ? 'as it is' : wire.decode(typeMeta, shown);
   });

@@ -12,7 +12,7 @@ import { LocalPods } from './local-pods.ts';
 import { LocalPodsFeed } from './local-pods-feed.ts';
 import { listenAnnotation } from './node-ports.ts';
 import { NodePools, type PoolMembership } from './pools.ts';
-import type { Reach, ServiceTopology } from './service-topology.ts';
+import type { ServiceTopology } from './service-topology.ts';
 
 const anywhere = { namespace: '', labelSelector: '' } as const;
 /** As the kubelet asks for it, so that it is the kubelet's view. */
@@ -57,19 +57,17 @@ export class FilterState {
   #poolsFollower: ViewFollower | undefined;
   #tail: Promise<unknown> = Promise.resolve();
 
-  readonly topology: ServiceTopology = {
-    reachesOf: (namespace: string, service: string): readonly Reach[] | undefined => {
-      this.#servicesFollower?.want();
-      return this.#services.reachesOf(namespace, service);
-    },
-  };
+  /** For filters: from the first look on, Services are followed. */
+  get topology(): ServiceTopology {
+    this.#servicesFollower?.want();
+    return this.#services;
+  }
 
-  readonly pools: PoolMembership = {
-    poolOf: (nodeName: string): string | undefined => {
-      this.#poolsFollower?.want();
-      return this.#pools.poolOf(nodeName);
-    },
-  };
+  /** Likewise pools. */
+  get pools(): PoolMembership {
+    this.#poolsFollower?.want();
+    return this.#pools;
+  }
 
   /** Filters are needed to make views, and views to know what filters have to know: so these come second. */
   connect(parts: FilterStateParts): void {
@@ -86,6 +84,11 @@ export class FilterState {
     const ofAll = { views, clock, log };
     this.#servicesFollower = new ViewFollower(servicesKey, { ...ofAll, how: 'join', sink: this.#servicesSink() });
     this.#poolsFollower = new ViewFollower(poolsKey, { ...ofAll, how: 'make', sink: this.#poolsSink() });
+  }
+
+  /** Slices of this Service decide together, and now otherwise than before. */
+  topologyChanged(service: string): void {
+    this.#later(() => this.#refreshEndpoints([service]));
   }
 
   /** Takes up what an earlier process kept. To be called before clients are served. */

@@ -26,6 +26,7 @@ export interface FilterParts {
     readonly localPods: LocalPods;
     readonly topology: ServiceTopology;
     readonly pools: PoolMembership;
+    readonly topologyChanged: (service: string) => void;
   };
 }
 
@@ -38,10 +39,14 @@ export function makeFilters(parts: FilterParts, disabled: readonly FilterName[])
     'image-pull-policy': new ImagePullPolicyFilter(cutOff),
     'kube-proxy-config': new KubeProxyConfigFilter(() => serverOnHost(addresses())),
     'load-balancers': new LoadBalancerFilter(),
-    'node-ports': new NodePortFilter(nodeName, state.pools),
+    'node-ports': new NodePortFilter(nodeName, () => state.pools),
     // Readiness as the kubelet sees it counts for what is near.
     'local-endpoints': new LocalEndpointsFilter(nodeName, state.localPods),
-    'service-topology': new ServiceTopologyFilter(nodeName, state.topology, state.pools),
+    'service-topology': new ServiceTopologyFilter(nodeName, {
+      services: () => state.topology,
+      pools: () => state.pools,
+      onChange: (service) => state.topologyChanged(service),
+    }),
   };
   return Object.entries(filters)
     .filter(([name]) => !disabled.includes(name as FilterName))

@@ -6,6 +6,7 @@ import { list } from '../../kube/plain-object.ts';
 import type { KubeObject, TypeMeta, Wire } from '../../kube/wire.ts';
 import type { Collection, Filter } from '../views/presenter.ts';
 import { isOf, onlyName, reachesNamespace } from './collection.ts';
+import { Marker } from './marker.ts';
 
 export interface HubAddress {
   readonly host: string;
@@ -16,6 +17,7 @@ export interface HubAddress {
 const sliceType: TypeMeta = { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' };
 const endpointsType: TypeMeta = { apiVersion: 'v1', kind: 'Endpoints' };
 const serviceName = 'kubernetes';
+const marker = new Marker(serviceName);
 const portName = 'https';
 
 export class HubEndpointFilter implements Filter {
@@ -36,6 +38,7 @@ export class HubEndpointFilter implements Filter {
   }
 
   apply(wire: Wire, bytes: Buffer, collection: Collection): Buffer {
+    if (!marker.mayBeIn(wire, bytes)) return bytes;
     const { namespace, name } = wire.meta(bytes);
     if (namespace !== 'default' || name !== serviceName) return bytes;
     const isSlice = collection.resource === 'endpointslices';

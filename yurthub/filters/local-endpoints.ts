@@ -7,17 +7,18 @@ import type { KubeObject, TypeMeta, Wire } from '../../kube/wire.ts';
 import type { Collection, Filter } from '../views/presenter.ts';
 import { isOf } from './collection.ts';
 import type { LocalPod, LocalPods } from './local-pods.ts';
+import { Marker } from './marker.ts';
 
 const sliceType: TypeMeta = { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' };
 const endpointsType: TypeMeta = { apiVersion: 'v1', kind: 'Endpoints' };
 
 export class LocalEndpointsFilter implements Filter {
   readonly name = 'local-endpoints';
-  readonly #nodeName: string;
+  readonly #node: Marker;
   readonly #pods: LocalPods;
 
   constructor(nodeName: string, pods: LocalPods) {
-    this.#nodeName = nodeName;
+    this.#node = new Marker(nodeName);
     this.#pods = pods;
   }
 
@@ -27,7 +28,7 @@ export class LocalEndpointsFilter implements Filter {
 
   apply(wire: Wire, bytes: Buffer, collection: Collection): Buffer {
     // Endpoints of pods say on which node they are.
-    if (this.#pods.empty || !bytes.includes(this.#nodeName)) return bytes;
+    if (this.#pods.empty || !this.#node.mayBeIn(wire, bytes)) return bytes;
     const isSlice = collection.resource === 'endpointslices';
     const typeMeta = isSlice ? sliceType : endpointsType;
     const object = wire.decode(typeMeta, bytes);

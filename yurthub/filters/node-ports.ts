@@ -16,9 +16,9 @@ const serviceType = { apiVersion: 'v1', kind: 'Service' };
 export class NodePortFilter implements Filter {
   readonly name = 'node-ports';
   readonly #nodeName: string;
-  readonly #pools: PoolMembership;
+  readonly #pools: () => PoolMembership;
 
-  constructor(nodeName: string, pools: PoolMembership) {
+  constructor(nodeName: string, pools: () => PoolMembership) {
     this.#nodeName = nodeName;
     this.#pools = pools;
   }
@@ -34,7 +34,7 @@ export class NodePortFilter implements Filter {
     const type = text(child(service, 'spec'), 'type');
     if (annotation === undefined || !['NodePort', 'LoadBalancer'].includes(type)) return bytes;
     // A node of no pool is like any node of Kubernetes.
-    const pool = this.#pools.poolOf(this.#nodeName);
+    const pool = this.#pools().poolOf(this.#nodeName);
     if (pool === undefined || listens(entriesOf(annotation), pool)) return bytes;
     return wire.encode(serviceType, withoutNodePorts(service));
   }

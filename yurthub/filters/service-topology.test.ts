@@ -1,5 +1,5 @@
 import { AnnotatedServices } from './annotated-services.ts';
-import { endpointsType, serviceType, shownBy, sliceType, wires } from './filter-fixture.ts';
+import { collectionOf, endpointsType, serviceType, shownBy, sliceType, wires } from './filter-fixture.ts';
 import { NodePools } from './pools.ts';
 import { ServiceTopologyFilter, topologyAnnotation } from './service-topology.ts';
 
@@ -7,12 +7,20 @@ const [jsonWire] = wires;
 let services: AnnotatedServices;
 let pools: NodePools;
 let filter: ServiceTopologyFilter;
+let changed: string[];
+const onNode = (nodeName: string): ServiceTopologyFilter =>
+  new ServiceTopologyFilter(nodeName, {
+    services: () => services,
+    pools: () => pools,
+    onChange: (service) => changed.push(service),
+  });
 beforeEach(() => {
   services = new AnnotatedServices();
   pools = new NodePools();
   pools.set('shop', ['edge1', 'edge2']);
   pools.set('depot', ['edge3']);
-  filter = new ServiceTopologyFilter('edge1', services, pools);
+  changed = [];
+  filter = onNode('edge1');
 });
 
 function annotate(value: string, wire: (typeof wires)[number] = jsonWire): boolean {
@@ -30,8 +38,8 @@ const slice = (...nodes: string[]): Record<string, unknown> => ({
   })),
   ports: [{ name: 'http', port: 80 }],
 });
-function nodesShown(object: Record<string, unknown>): unknown {
-  const shown = shownBy(filter, sliceType, object);
+function nodesShown(object: Record<string, unknown>, collection = collectionOf(sliceType)): unknown {
+  const shown = shownBy(filter, sliceType, object, collection);
   if (typeof shown !== 'object') return shown;
   return (shown['endpoints'] as { nodeName: string }[]).map(({ nodeName }) => nodeName);
 }
@@ -69,7 +77,7 @@ test('with nobody near, nobody is asked, and who is near and not ready yet is st
 
 test('a node of no pool is a pool by itself', () => {
   annotate('openyurt.io/nodepool');
-  filter = new ServiceTopologyFilter('edge9', services, pools);
+  filter = onNode('edge9');
   expect(nodesShown(slice('edge1', 'edge8', 'edge9'))).toEqual(['edge9']);
 });
 
@@ -79,6 +87,56 @@ test('Services that do not ask, or are of another namespace, are left alone', ()
   expect(nodesShown({ ...slice('edge3'), metadata })).toBe('as it is');
   services.remove('shop', 'web');
   expect(nodesShown(slice('edge3'))).toBe('as it is');
+});
+
+describe('a Service of several slices', () => {
+  const view = collectionOf(sliceType);
+  const first = (...nodes: string[]): unknown => nodesShown(slice(...nodes), view);
+  const another = (...nodes: string[]): Record<string, unknown> => ({
+    ...slice(...nodes),
+    metadata: { name: 'web-2', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'web' } },
+  });
+  const second = (...nodes: string[]): unknown => nodesShown(another(...nodes), view);
+  beforeEach(() => annotate('kubernetes.io/hostname, openyurt.io/nodepool, *'));
+
+  test('reaches as far as it has to by all of them, and has the others looked at again', () => {
+    expect(first('edge3', 'edge4')).toBe('as it is');
+    expect(changed).toEqual([]);
+    expect(second('edge2', 'edge5')).toEqual(['edge2']);
+    expect(changed).toEqual(['web']);
+    expect(first('edge3', 'edge4')).toEqual([]);
+    expect(changed).toEqual(['web']);
+  });
+
+  test('reaches farther again when what was near is gone', () => {
+    first('edge3');
+    second('edge1');
+    expect(first('edge3')).toEqual([]);
+    changed = [];
+    filter.gone(view, 'shop', 'web-2');
+    expect(changed).toEqual(['web']);
+    expect(first('edge3')).toBe('as it is');
+  });
+
+  test('of IPv6 addresses decides apart', () => {
+    first('edge1');
+    expect(nodesShown({ ...another('edge3'), addressType: 'IPv6' }, view)).toBe('as it is');
+  });
+
+  test('two views decide apart: one of them may be held up, and they would never agree', () => {
+    first('edge1');
+    const other = collectionOf(sliceType);
+    expect(nodesShown(slice('edge3'), other)).toBe('as it is');
+    expect(first('edge1', 'edge3')).toEqual(['edge1']);
+    expect(changed).toEqual([]);
+  });
+
+  test('hears of no slice that is none of its own', () => {
+    first('edge1');
+    filter.gone(view, 'other', 'web-1');
+    filter.gone(collectionOf(sliceType), 'shop', 'web-1');
+    expect(changed).toEqual([]);
+  });
 });
 
 test('Endpoints are trimmed likewise, and empty subsets go', () => {

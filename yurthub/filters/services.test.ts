@@ -50,7 +50,7 @@ describe('node ports', () => {
   pools.set('depot', ['edge2']);
 
   test.each(['NodePort', 'LoadBalancer'])('of another pool are closed: the %s is a ClusterIP here', (type) => {
-    const filter = new NodePortFilter('edge1', pools);
+    const filter = new NodePortFilter('edge1', () => pools);
     const shown = shownBy(filter, serviceType, service(type, { [listenAnnotation]: 'depot' }));
     expect(shown).toMatchObject({
       spec: { type: 'ClusterIP', clusterIP: '10.96.0.7', ports: [{ name: 'http', port: 80 }] },
@@ -61,12 +61,12 @@ describe('node ports', () => {
 
   test('of this pool stay, as do those that do not say, and those on a node of no pool', () => {
     const ours = service('NodePort', { [listenAnnotation]: 'shop' });
-    expect(shownBy(new NodePortFilter('edge1', pools), serviceType, ours)).toBe('as it is');
-    expect(shownBy(new NodePortFilter('edge1', pools), serviceType, service('NodePort', {}))).toBe('as it is');
+    expect(shownBy(new NodePortFilter('edge1', () => pools), serviceType, ours)).toBe('as it is');
+    expect(shownBy(new NodePortFilter('edge1', () => pools), serviceType, service('NodePort', {}))).toBe('as it is');
     const depots = service('NodePort', { [listenAnnotation]: 'depot' });
-    expect(shownBy(new NodePortFilter('edge9', pools), serviceType, depots)).toBe('as it is');
+    expect(shownBy(new NodePortFilter('edge9', () => pools), serviceType, depots)).toBe('as it is');
     const inside = service('ClusterIP', { [listenAnnotation]: 'depot' });
-    expect(shownBy(new NodePortFilter('edge1', pools), serviceType, inside)).toBe('as it is');
+    expect(shownBy(new NodePortFilter('edge1', () => pools), serviceType, inside)).toBe('as it is');
   });
 });
 

@@ -11,8 +11,13 @@ export interface Filter {
   readonly name: string;
   /** The same answer for the same collection, always. */
   concerns(collection: Collection): boolean;
-  /** The bytes to show: `bytes` itself when nothing has to change, undefined to hide the object. */
+  /**
+   * The bytes to show: `bytes` itself when nothing has to change, undefined to hide the object. `collection` is the same
+   * object for all objects of one view, or of one list.
+   */
   apply(wire: Wire, bytes: Buffer, collection: Collection): Buffer | undefined;
+  /** For filters that look at objects together: this one is not in a view any more. */
+  gone?(collection: Collection, namespace: string, name: string): void;
 }
 
 export interface PresenterParts {
@@ -57,6 +62,11 @@ export class Presenter {
   /** Whether any filter can touch objects of this collection. Does not remember the answer: for single requests. */
   filters(collection: Collection): boolean {
     return this.#parts.filters.some((filter) => filter.concerns(collection));
+  }
+
+  /** To be called for each object that leaves a view. */
+  gone(collection: Collection, namespace: string, name: string): void {
+    for (const filter of this.#filtersOf(collection)) filter.gone?.(collection, namespace, name);
   }
 
   /** True for views whose objects are shown as the cloud gives them, always: their lists may be passed on as they come. */

@@ -116,6 +116,8 @@ export class ShownResponse implements HubResponse {
     const scanner = wire.listScanner({ maxItemBytes: this.#settings.maxBytes });
     const items = scanner.push(body);
     const head = scanner.end();
+    // Twice: how the first is shown may depend on the last.
+    for (const { bytes } of items) shows(wire, bytes);
     const all = items.map(({ bytes }) => shows(wire, bytes));
     if (all.every((shown, index) => shown === items[index]?.bytes)) return whole;
     const { parts } = wire.list(

@@ -407,6 +407,7 @@ export class View {
     const key = memberKey(item.namespace, item.name);
     const shown = this.#present(item);
     if (type === 'DELETED') {
+      this.#presenter.gone(this.key, item.namespace, item.name);
       if (this.#appearances.forget(key)) return undefined;
       if (shown === undefined || shown === item.bytes)
         return frame ?? this.#wire.frame(type, this.#typeMeta, item.bytes);
@@ -426,7 +427,10 @@ export class View {
   async #lookAtAll(): Promise<void> {
     this.#appearances = new Appearances();
     if (this.#leftAlone) return;
-    for (const item of await this.#storage.items(this.#members))
+    const items = await this.#storage.items(this.#members);
+    // Twice: how the first is shown may depend on the last.
+    for (const item of items) this.#present(item);
+    for (const item of items)
       this.#appearances.note(memberKey(item.namespace, item.name), item.bytes, this.#present(item));
   }
 
