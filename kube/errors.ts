@@ -30,13 +30,25 @@ export class PatchError extends Error {
   }
 }
 
-/** A label or field selector that the API server would refuse. */
+/** A label or field selector that the API server would refuse; the message is the API server's. */
 export class SelectorError extends Error {
   readonly code = 'ERR_SELECTOR';
+  readonly selector: string;
 
   constructor(selector: string, problem: string) {
-    super(`unable to parse selector ${JSON.stringify(selector)}: ${problem}`);
+    super(problem);
     this.name = 'SelectorError';
+    this.selector = selector;
+  }
+}
+
+/** A continue token that the API server would refuse; the message is the API server's. */
+export class ContinueTokenError extends Error {
+  readonly code = 'ERR_CONTINUE_TOKEN';
+
+  constructor(message: string) {
+    super(message);
+    this.name = 'ContinueTokenError';
   }
 }
 

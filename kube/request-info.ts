@@ -90,7 +90,7 @@ function refine(verb: Verb, name: string, query: URLSearchParams): Verb {
   return verb;
 }
 
-/** Booleans as the API server's query decoder reads them: present and not 'false' or '0'. */
+/** Booleans as the API server's query decoder reads them: present and not 'false' (in any case) or '0'. */
 export function isTrue(value: string | null): boolean {
-  return value !== null && value !== 'false' && value !== '0';
+  return value !== null && value.toLowerCase() !== 'false' && value !== '0';
 }

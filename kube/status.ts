@@ -47,9 +47,62 @@ export interface StatusError {
   readonly retryAfterSeconds: number | undefined;
 }
 
+/** One of several problems: `field` names the parameter, `reason` is a metav1.CauseType. */
+export interface StatusCause {
+  readonly reason: string;
+  readonly message: string;
+  readonly field?: string;
+}
+
 /** A failure Status with the HTTP code that belongs to its reason. */
 export function failure(reason: StatusReason, message: string, retryAfterSeconds?: number): StatusError {
+  return withDetails(reason, message, {}, retryAfterSeconds);
+}
+
+/** 404 as the API server says it of an object: `deployments.apps "web" not found`. */
+export function notFound(group: string, resource: string, name: string): StatusError {
+  const qualified = group === '' ? resource : `${resource}.${group}`;
+  const details = { name, ...(group === '' ? {} : { group }), kind: resource };
+  return withDetails('NotFound', `${qualified} ${JSON.stringify(name)} not found`, details);
+}
+
+/** 504: a version that is not there yet, with the cause that clients look for. */
+export function tooLargeVersion(asked: string, current: string): StatusError {
+  const causes = [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }];
+  const message = `Timeout: Too large resource version: ${asked}, current: ${current}`;
+  return withDetails('Timeout', message, { causes }, 1);
+}
+
+/** 410, with a token by which a list may go on at the price of consistency where there is one. */
+export function expired(message: string, continueToken?: string): StatusError {
+  const { status, ...rest } = failure('Expired', message);
+  const metadata = continueToken === undefined ? {} : { continue: continueToken };
+  return { ...rest, status: { ...status, metadata } };
+}
+
+/** 422: parameters that exclude each other or have a value that there is not. */
+export function invalidListOptions(causes: readonly Required<StatusCause>[]): StatusError {
+  const each = causes.map(({ field, message }) => `${field}: ${message}`);
+  const problems = each.length === 1 ? (each[0] ?? '') : `[${each.join(', ')}]`;
+  const details = { group: 'meta.k8s.io', kind: 'ListOptions', causes };
+  return withDetails('Invalid', `ListOptions.meta.k8s.io "" is invalid: ${problems}`, details);
+}
+
+/** 500 without a reason: how the API server answers to a malformed version where it reads only after it began. */
+export function unexplained(message: string): StatusError {
+  const { status } = failure('InternalError', message);
+  const { reason: _reason, ...rest } = status;
+  return { code: 500, status: rest, retryAfterSeconds: undefined };
+}
+
+function withDetails(
+  reason: StatusReason,
+  message: string,
+  details: KubeObject,
+  retryAfterSeconds?: number,
+): StatusError {
   const code = codes[reason];
+  const all = { ...details, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
   return {
     code,
     retryAfterSeconds,
@@ -60,7 +113,7 @@ export function failure(reason: StatusReason, message: string, retryAfterSeconds
       status: 'Failure',
       message,
       reason,
-      ...(retryAfterSeconds === undefined ? {} : { details: { retryAfterSeconds } }),
+      ...(Object.keys(all).length === 0 ? {} : { details: all }),
       code,
     },
   };

@@ -1,4 +1,5 @@
-import { ageText, tableOf } from './tables.ts';
+import { ageText } from './age-text.ts';
+import { tableOf } from './tables.ts';
 
 const start = Date.parse('2026-03-01T00:00:00Z');
 const second = 1;

@@ -1,7 +1,10 @@
 // What `kubectl get` prints: kubectl asks for Tables and lets the server decide on columns. A hub that is cut off, and the
-// watches that it serves, need them as well; columns are named and ordered as the API server's are.
-import type { KubeObject } from './wire.ts';
+// watches that it serves, need them as well; columns are named and ordered, and cells filled, as the API server does:
+// kubernetes/pkg/printers/internalversion/printers.go (v1.34).
+import { ageText } from './age-text.ts';
 import { child, fieldText, list, metadataOf, text } from './plain-object.ts';
+import { podSummary } from './pod-columns.ts';
+import type { KubeObject } from './wire.ts';
 
 interface Column {
   readonly name: string;
@@ -15,29 +18,31 @@ const ageColumn: Column = {
   name: 'Age',
   cell: (object, nowMs) => ageText(text(metadataOf(object), 'creationTimestamp'), nowMs),
 };
+const wide = (name: string, cell: Column['cell']): Column => ({ name, priority: 1, cell });
 
 const columnsByKind: Readonly<Record<string, readonly Column[]>> = {
   Pod: [
     nameColumn,
-    { name: 'Ready', cell: podReady },
-    { name: 'Status', cell: podStatus },
-    { name: 'Restarts', cell: podRestarts },
+    { name: 'Ready', cell: (pod, nowMs) => podSummary(pod, nowMs).ready },
+    { name: 'Status', cell: (pod, nowMs) => podSummary(pod, nowMs).status },
+    { name: 'Restarts', cell: (pod, nowMs) => podSummary(pod, nowMs).restarts },
     ageColumn,
-    { name: 'IP', priority: 1, cell: (pod) => text(child(pod, 'status'), 'podIP') || '<none>' },
-    { name: 'Node', priority: 1, cell: (pod) => text(child(pod, 'spec'), 'nodeName') || '<none>' },
-    {
-      name: 'Nominated Node',
-      priority: 1,
-      cell: (pod) => text(child(pod, 'status'), 'nominatedNodeName') || '<none>',
-    },
-    { name: 'Readiness Gates', priority: 1, cell: () => '<none>' },
+    wide('IP', podAddress),
+    wide('Node', (pod) => text(child(pod, 'spec'), 'nodeName') || '<none>'),
+    wide('Nominated Node', (pod) => text(child(pod, 'status'), 'nominatedNodeName') || '<none>'),
+    wide('Readiness Gates', readinessGates),
   ],
   Node: [
     nameColumn,
     { name: 'Status', cell: nodeStatus },
     { name: 'Roles', cell: nodeRoles },
     ageColumn,
-    { name: 'Version', cell: (node) => text(child(child(node, 'status'), 'nodeInfo'), 'kubeletVersion') },
+    { name: 'Version', cell: (node) => nodeInfo(node, 'kubeletVersion') },
+    wide('Internal-IP', (node) => nodeAddress(node, 'InternalIP')),
+    wide('External-IP', (node) => nodeAddress(node, 'ExternalIP')),
+    wide('OS-Image', (node) => nodeInfo(node, 'osImage') || '<unknown>'),
+    wide('Kernel-Version', (node) => nodeInfo(node, 'kernelVersion') || '<unknown>'),
+    wide('Container-Runtime', (node) => nodeInfo(node, 'containerRuntimeVersion') || '<unknown>'),
   ],
   ConfigMap: [
     nameColumn,
@@ -47,15 +52,32 @@ const columnsByKind: Readonly<Record<string, readonly Column[]>> = {
     },
     ageColumn,
   ],
-  Service: [
+  Secret: [
     nameColumn,
-    { name: 'Type', cell: (service) => text(child(service, 'spec'), 'type') || 'ClusterIP' },
-    { name: 'Cluster-IP', cell: (service) => text(child(service, 'spec'), 'clusterIP') || '<none>' },
-    { name: 'External-IP', cell: () => '<none>' },
-    { name: 'Port(s)', cell: servicePorts },
+    { name: 'Type', cell: (secret) => text(secret, 'type') },
+    { name: 'Data', cell: (secret) => Object.keys(child(secret, 'data')).length },
     ageColumn,
   ],
+  Namespace: [
+    nameColumn,
+    { name: 'Status', cell: (namespace) => text(child(namespace, 'status'), 'phase') },
+    ageColumn,
+  ],
+  Service: [
+    nameColumn,
+    { name: 'Type', cell: (service) => text(child(service, 'spec'), 'type') },
+    { name: 'Cluster-IP', cell: (service) => texts(child(service, 'spec'), 'clusterIPs')[0] ?? '<none>' },
+    { name: 'External-IP', cell: externalAddresses },
+    { name: 'Port(s)', cell: servicePorts },
+    ageColumn,
+    wide('Selector', (service) => selectorText(child(child(service, 'spec'), 'selector'))),
+  ],
 };
+
+/** Whether the columns of a kind are known here: an API server lets each kind have its own. */
+export function hasColumns(kind: string, apiVersion: string): boolean {
+  return apiVersion === 'v1' && Object.hasOwn(columnsByKind, kind);
+}
 
 /** A Table of `objects`; the columns are named only `withColumns`: a watch names them in its first event alone. */
 export function tableOf(
@@ -72,14 +94,14 @@ export function tableOf(
     columnDefinitions: options.withColumns ? columns.map(columnDefinition) : null,
     rows: objects.map((object) => ({
       cells: columns.map((column) => column.cell(object, options.nowMs)),
+      ...rowConditions(object),
       object: rowObject(object, options.includeObject),
     })),
   };
 }
 
 function columnDefinition({ name, priority }: Column): KubeObject {
-  const type = name === 'Data' ? 'integer' : 'string';
-  return { name, type, format: name === 'Name' ? 'name' : '', description: name, priority: priority ?? 0 };
+  return { name, type: 'string', format: name === 'Name' ? 'name' : '', description: name, priority: priority ?? 0 };
 }
 
 function rowObject(object: KubeObject, includeObject: string): KubeObject | null {
@@ -88,39 +110,71 @@ function rowObject(object: KubeObject, includeObject: string): KubeObject | null
   return { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: metadataOf(object) };
 }
 
-function podReady(pod: KubeObject): string {
-  const statuses = list(child(pod, 'status'), 'containerStatuses');
-  const ready = statuses.filter((container) => container['ready'] === true).length;
-  return `${ready}/${list(child(pod, 'spec'), 'containers').length}`;
+/** Of pods that have ended. */
+function rowConditions(object: KubeObject): KubeObject {
+  const phase = object['kind'] === 'Pod' ? text(child(object, 'status'), 'phase') : '';
+  if (phase !== 'Succeeded' && phase !== 'Failed') return {};
+  const message = phase === 'Failed' ? 'The pod failed.' : 'The pod has completed successfully.';
+  return { conditions: [{ type: 'Completed', status: 'True', reason: phase, message }] };
 }
 
-function podStatus(pod: KubeObject): string {
+function podAddress(pod: KubeObject): string {
   const status = child(pod, 'status');
-  if (text(metadataOf(pod), 'deletionTimestamp') !== '') return 'Terminating';
-  for (const container of list(status, 'containerStatuses')) {
-    const state = child(container, 'state');
-    const reason = text(child(state, 'waiting'), 'reason') || text(child(state, 'terminated'), 'reason');
-    if (reason !== '') return reason;
-  }
-  return text(status, 'reason') || text(status, 'phase');
+  return text(list(status, 'podIPs')[0] ?? {}, 'ip') || text(status, 'podIP') || '<none>';
 }
 
-function podRestarts(pod: KubeObject): string {
-  const counts = list(child(pod, 'status'), 'containerStatuses').map((container) => container['restartCount']);
-  return String(counts.reduce<number>((sum, count) => sum + (typeof count === 'number' ? count : 0), 0));
+function readinessGates(pod: KubeObject): string {
+  const gates = list(child(pod, 'spec'), 'readinessGates');
+  if (gates.length === 0) return '<none>';
+  const conditions = list(child(pod, 'status'), 'conditions');
+  const met = gates.filter((gate) =>
+    conditions.some(({ type, status }) => type === gate['conditionType'] && status === 'True'),
+  );
+  return `${met.length}/${gates.length}`;
 }
 
 function nodeStatus(node: KubeObject): string {
-  const ready = list(child(node, 'status'), 'conditions').find((condition) => condition['type'] === 'Ready');
+  const ready = list(child(node, 'status'), 'conditions').findLast((condition) => condition['type'] === 'Ready');
   const word = ready === undefined ? 'Unknown' : ready['status'] === 'True' ? 'Ready' : 'NotReady';
   return child(node, 'spec')['unschedulable'] === true ? `${word},SchedulingDisabled` : word;
 }
 
 function nodeRoles(node: KubeObject): string {
   const prefix = 'node-role.kubernetes.io/';
-  const labels = Object.keys(child(metadataOf(node), 'labels'));
-  const roles = labels.filter((label) => label.startsWith(prefix)).map((label) => label.slice(prefix.length));
-  return roles.toSorted().join(',') || '<none>';
+  const labels = child(metadataOf(node), 'labels');
+  const roles = Object.keys(labels)
+    .filter((label) => label.startsWith(prefix))
+    .map((label) => label.slice(prefix.length));
+  roles.push(text(labels, 'kubernetes.io/role'));
+  return [...new Set(roles.filter((role) => role !== ''))].toSorted().join(',') || '<none>';
+}
+
+function nodeInfo(node: KubeObject, field: string): string {
+  return text(child(child(node, 'status'), 'nodeInfo'), field);
+}
+
+function nodeAddress(node: KubeObject, type: string): string {
+  const found = list(child(node, 'status'), 'addresses').find((address) => text(address, 'type') === type);
+  return found === undefined ? '<none>' : text(found, 'address');
+}
+
+function externalAddresses(service: KubeObject): string {
+  const spec = child(service, 'spec');
+  const own = texts(spec, 'externalIPs');
+  switch (text(spec, 'type')) {
+    case 'ClusterIP':
+    case 'NodePort':
+      return own.join(',') || '<none>';
+    case 'LoadBalancer': {
+      const balancer = list(child(child(service, 'status'), 'loadBalancer'), 'ingress');
+      const given = balancer.map((ingress) => text(ingress, 'ip') || text(ingress, 'hostname')).filter(Boolean);
+      return [...[...new Set(given)].toSorted(), ...own].join(',') || '<pending>';
+    }
+    case 'ExternalName':
+      return text(spec, 'externalName');
+    default:
+      return '<unknown>';
+  }
 }
 
 function servicePorts(service: KubeObject): string {
@@ -131,21 +185,14 @@ function servicePorts(service: KubeObject): string {
   return ports.join(',') || '<none>';
 }
 
-/** As k8s.io/apimachinery/pkg/util/duration.HumanDuration writes it: 90s, 5m30s, 3h, 2d. */
-export function ageText(timestamp: string, nowMs: number): string {
-  const seconds = Math.floor((nowMs - Date.parse(timestamp)) / 1000);
-  if (Number.isNaN(seconds)) return '<unknown>';
-  if (seconds < 0) return '0s';
-  if (seconds < 120) return `${seconds}s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 10) return seconds % 60 === 0 ? `${minutes}m` : `${minutes}m${seconds % 60}s`;
-  if (minutes < 180) return `${minutes}m`;
-  const hours = Math.floor(minutes / 60);
-  if (hours < 8) return minutes % 60 === 0 ? `${hours}h` : `${hours}h${minutes % 60}m`;
-  if (hours < 48) return `${hours}h`;
-  const days = Math.floor(hours / 24);
-  if (hours < 192) return hours % 24 === 0 ? `${days}d` : `${days}d${hours % 24}h`;
-  if (days < 365 * 2) return `${days}d`;
-  const years = Math.floor(days / 365);
-  return days < 365 * 8 && days % 365 !== 0 ? `${years}y${days % 365}d` : `${years}y`;
+function selectorText(selector: KubeObject): string {
+  const pairs = Object.keys(selector)
+    .toSorted()
+    .map((key) => `${key}=${text(selector, key)}`);
+  return pairs.join(',') || '<none>';
+}
+
+function texts(object: KubeObject, field: string): string[] {
+  const value = object[field];
+  return Array.isArray(value) ? value.filter((part): part is string => typeof part === 'string') : [];
 }

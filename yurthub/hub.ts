@@ -66,8 +66,9 @@ const viewSettings = {
   maxViews: 2_000,
   idleMs: 3_600_000,
 } as const;
-const singleSettings = { prefix: nodePrefix, maxBodyBytes: 1 << 20, maxCount: 2_000 } as const;
-const accountSingleSettings = { prefix: accountPrefix, maxBodyBytes: 1 << 20, maxCount: 500 } as const;
+const documents = { maxDocumentBytes: 4 << 20 } as const;
+const singleSettings = { prefix: nodePrefix, maxBodyBytes: 1 << 20, ...documents, maxCount: 2_000 } as const;
+const accountSingleSettings = { prefix: accountPrefix, maxBodyBytes: 1 << 20, ...documents, maxCount: 500 } as const;
 const eventSpoolMaxBytes = 4 << 20;
 
 export class Hub {

@@ -3,16 +3,19 @@
 import type { Clock } from '../runtime/clock.ts';
 import { headerValue } from '../runtime/headers.ts';
 import type { Log } from '../runtime/log.ts';
-import { negotiate, type AcceptForm } from '../kube/accept.ts';
-import { isTrue, type ResourceRequest } from '../kube/request-info.ts';
-import { failure } from '../kube/status.ts';
-import { wireFor } from '../kube/wires.ts';
+import { negotiate } from '../kube/accept.ts';
+import { getVersion } from '../kube/list-options.ts';
+import { notAcceptable } from '../kube/not-acceptable.ts';
+import type { ResourceRequest } from '../kube/request-info.ts';
+import { compareResourceVersions } from '../kube/resource-version.ts';
+import { failure, notFound, tooLargeVersion } from '../kube/status.ts';
 import { sendNeedsCloud, sendStatus, sendUnknown, staleWarning } from './answers.ts';
 import { ClientGoneError, CloudUnreachableError, StoreReadError } from './errors.ts';
 import type { Accounts } from './identity/accounts.ts';
 import type { SingleObjects } from './single-objects.ts';
 import type { Headers, HubRequest, HubResponse, Uplink } from './types.ts';
 import type { OfflineWrites } from './writes/offline-writes.ts';
+import { askedForm, formFor, type AnswerForm, type AskedForm } from './views/answer-form.ts';
 import { answerList } from './views/list-answer.ts';
 import type { ViewMetrics } from './views/metrics.ts';
 import type { Presenter } from './views/presenter.ts';
@@ -126,47 +129,46 @@ export class Router {
   async #collection(request: HubRequest, response: HubResponse, info: ResourceRequest, reader: Reader): Promise<void> {
     const { uplink, clock, metrics } = this.#parts;
     const { views } = reader;
-    const accepted = negotiate(headerValue(request.headers, 'accept'));
-    const table = accepted.as === 'Table';
-    const encoding = table ? 'json' : accepted.plain;
-    if (encoding === undefined || !isKept(info)) {
-      await this.#passThrough(request, response, reader);
+    const verb = info.verb === 'watch' ? 'watch' : 'list';
+    const asked = askedFormOf(request, verb);
+    if (asked === undefined || !isKept(info)) {
+      if (await this.#forwarded(request, response, reader)) return;
+      if (asked === undefined) sendNotAcceptable(request, response, verb);
+      else sendUnknown(request, response);
       return;
     }
-    const form = { encoding, table };
-    if (info.verb === 'watch') {
+    if (verb === 'watch') {
       const parts = { views, clock, metrics };
-      if (!(await answerWatch(parts, request, response, info, form)))
+      if (!(await answerWatch(parts, request, response, info, asked)))
         await this.#passThrough(request, response, reader);
       return;
     }
     // The API server knows more columns than we do, and lists of metadata alone: it is asked while it can be reached.
-    if (accepted.as !== '' && uplink.cloud.reachable) {
+    if (asked.form !== 'plain' && uplink.cloud.reachable) {
       if (await this.#forwarded(request, response, reader)) return;
     }
     const answer = (): Promise<boolean> =>
-      answerList({ views, clock, metrics }, request, response, info, form, this.#warning(request));
+      answerList({ views, clock, metrics }, request, response, info, asked, this.#warning(request));
     if (await answer()) return;
     const forwarded = (to: HubResponse): Promise<boolean> => this.#forwarded(request, to, reader);
-    if (await this.#filtered(request, response, info, accepted.as, forwarded)) return;
+    if (await this.#filtered(request, response, info, forwarded)) return;
     if (!(await answer())) sendUnknown(request, response);
   }
 
   async #get(request: HubRequest, response: HubResponse, info: ResourceRequest, reader: Reader): Promise<void> {
-    if (isTrue(info.query.get('watch')) || info.subresource !== '') {
+    // The API server does not look at `watch` where a name is given.
+    if (info.subresource !== '') {
       await this.#passThrough(request, response, reader);
       return;
     }
     const anyVersion = info.query.get('resourceVersion') === '0';
     if (anyVersion && (await this.#getFromView(request, response, info, 'live', reader))) return;
-    const { as } = negotiate(headerValue(request.headers, 'accept'));
-    if (await this.#filtered(request, response, info, as, (to) => this.#forwarded(request, to, reader))) return;
-    if (await this.#getFromView(request, response, info, 'stored', reader)) return;
-    const { views, singles } = reader;
-    const kept = (to: HubResponse): Promise<boolean> => singles.answer(request, to, this.#warning(request));
-    const mayRecall = !views.follows(info) && reader.mayRecall();
-    if (mayRecall && (await this.#filtered(request, response, info, as, kept))) return;
-    sendUnknown(request, response);
+    const forwarded = (to: HubResponse): Promise<boolean> => this.#forwarded(request, to, reader);
+    if (await this.#filtered(request, response, info, forwarded)) return;
+    const asked = getVersion(info.query);
+    if ('refusal' in asked) sendStatus(request, response, asked.refusal);
+    else if (await this.#getFromView(request, response, info, 'stored', reader)) return;
+    else await this.#getFromKept(request, response, info, reader);
   }
 
   async #getFromView(
@@ -176,28 +178,49 @@ export class Router {
     source: 'live' | 'stored',
     reader: Reader,
   ): Promise<boolean> {
-    const accepted = negotiate(headerValue(request.headers, 'accept'));
-    const encoding = accepted.plain;
-    if (encoding === undefined || (source === 'live' && accepted.as !== '')) return false;
-    const shown = await reader.views.shown(info);
+    const { metrics, clock } = this.#parts;
+    const { views } = reader;
+    const asked = askedFormOf(request, 'get');
+    if (source === 'live' && asked?.form !== 'plain') return false;
+    const shown = await views.shown(info);
     if (shown === undefined || (source === 'live' && !shown.live)) return false;
-    const { typeMeta } = shown;
-    if (shown.bytes === undefined) {
-      sendNotFound(request, response, info);
+    // Another view may know better: that it is gone.
+    if (source === 'stored' && compareResourceVersions((await views.absentAt(info)) ?? '', shown.resourceVersion) > 0)
+      return false;
+    const includeObject = info.query.get('includeObject') ?? 'Metadata';
+    const form = asked && formFor(shown, asked, { includeObject, nowMs: () => clock.wallMs() });
+    if (form === undefined) {
+      if (source === 'stored') sendNotAcceptable(request, response, 'get');
+      return source === 'stored';
+    }
+    const wanted = info.query.get('resourceVersion') ?? '';
+    if (source === 'stored' && compareResourceVersions(shown.resourceVersion, wanted) < 0) {
+      sendStatus(request, response, tooLargeVersion(wanted, shown.resourceVersion));
       return true;
     }
-    const wire = wireFor(encoding);
-    const bytes = wire === shown.wire ? shown.bytes : wire.encode(typeMeta, shown.wire.decode(typeMeta, shown.bytes));
-    const body = wire.object(typeMeta, bytes);
-    this.#parts.metrics.answers.inc({ verb: 'get', source });
-    response.head(200, {
-      'content-type': wire.contentType,
-      'content-length': String(body.length),
-      'cache-control': 'no-cache, private',
-      ...this.#warning(request),
-    });
-    response.end(body);
+    metrics.answers.inc({ verb: 'get', source });
+    if (shown.bytes === undefined) sendStatus(request, response, notFound(info.group, info.resource, info.name));
+    else sendObject(response, form, shown.bytes, this.#warning(request));
     return true;
+  }
+
+  /** What was read by name, or that there is no such object, or that this is not known: no view has it. */
+  async #getFromKept(request: HubRequest, response: HubResponse, info: ResourceRequest, reader: Reader): Promise<void> {
+    const { views, singles } = reader;
+    const absentAt = await views.absentAt(info);
+    const kept = reader.mayRecall() ? await singles.object(request) : undefined;
+    // The newer word counts: an object may have been read after the view was last brought up to date.
+    if (absentAt !== undefined && compareResourceVersions(kept?.item.resourceVersion ?? '', absentAt) <= 0) {
+      this.#parts.metrics.answers.inc({ verb: 'get', source: 'stored' });
+      sendStatus(request, response, notFound(info.group, info.resource, info.name), this.#warning(request));
+      return;
+    }
+    // A view that would hold the object as it was read, and does not, knows that it has changed or gone.
+    const isDoubtful = absentAt === undefined && kept !== undefined && views.wouldHold(info, kept);
+    const recall = (to: HubResponse): Promise<boolean> => singles.answer(request, to, this.#warning(request));
+    if (!isDoubtful && reader.mayRecall() && (await this.#filtered(request, response, info, recall))) return;
+    if (askedFormOf(request, 'get') === undefined) sendNotAcceptable(request, response, 'get');
+    else sendUnknown(request, response);
   }
 
   /** Lets `answer` answer, and shows the client what it gives through the filters. False when it gave nothing. */
@@ -205,17 +228,17 @@ export class Router {
     request: HubRequest,
     response: HubResponse,
     info: ResourceRequest,
-    as: AcceptForm,
     answer: (to: HubResponse) => Promise<boolean>,
   ): Promise<boolean> {
     const { presenter } = this.#parts;
     const collection = viewKeyOf(info, 'json');
     // Tables and bare metadata are for people and for those who count: they get what the cloud has.
+    const { as } = negotiate(headerValue(request.headers, 'accept'));
     if (as !== '' || !presenter.filters(collection)) return await answer(response);
     const held = new ShownResponse(response, info.verb === 'list' ? 'list' : 'get', { maxBytes: maxFilteredBytes });
     if (!(await answer(held))) return false;
     const outcome = await held.finish((wire, bytes) => presenter.filtered(collection, wire, bytes));
-    if (outcome === 'hidden') sendNotFound(request, response, info);
+    if (outcome === 'hidden') sendStatus(request, response, notFound(info.group, info.resource, info.name));
     return true;
   }
 
@@ -224,6 +247,15 @@ export class Router {
     let sent = false;
     const onUnreachable = (error: CloudUnreachableError): void => void (sent = error.sent);
     if (await this.#forwarded(request, response, reader, onUnreachable)) return;
+    if (request.info.isResource && request.method === 'HEAD') {
+      // Whether there is such a resource is not known here, but no resource takes HEAD.
+      sendStatus(
+        request,
+        response,
+        failure('MethodNotAllowed', 'the server does not allow this method on the requested resource'),
+      );
+      return;
+    }
     const singles = reader?.mayRecall() === true ? reader.singles : undefined;
     if (singles !== undefined && (await singles.answer(request, response, this.#warning(request)))) return;
     if (request.method === 'GET' || request.method === 'HEAD') sendUnknown(request, response);
@@ -245,7 +277,7 @@ export class Router {
     onUnreachable?: (error: CloudUnreachableError) => void,
   ): Promise<boolean> {
     const { uplink, log } = this.#parts;
-    const followed = request.info.isResource && reader?.views.follows(request.info) === true;
+    const followed = request.info.isResource && reader?.views.speaksFor(request.info) === true;
     const captureBytes = followed || reader === undefined ? 0 : reader.singles.captureBytes(request);
     try {
       const outcome = await uplink.forward(request, response, captureBytes === 0 ? {} : { captureBytes });
@@ -271,10 +303,24 @@ export class Router {
   }
 }
 
-/** As the API server says it. */
-function sendNotFound(request: HubRequest, response: HubResponse, { group, resource, name }: ResourceRequest): void {
-  const qualified = group === '' ? resource : `${resource}.${group}`;
-  sendStatus(request, response, failure('NotFound', `${qualified} "${name}" not found`));
+/** Undefined when the client takes nothing that a hub can make. */
+function askedFormOf(request: Pick<HubRequest, 'headers'>, verb: 'get' | 'list' | 'watch'): AskedForm | undefined {
+  return askedForm(headerValue(request.headers, 'accept'), verb);
+}
+
+function sendNotAcceptable(request: HubRequest, response: HubResponse, verb: 'get' | 'list' | 'watch'): void {
+  sendStatus(request, response, notAcceptable(headerValue(request.headers, 'accept'), verb));
+}
+
+function sendObject(response: HubResponse, form: AnswerForm, bytes: Buffer, extra: Headers): void {
+  const body = form.body(bytes);
+  response.head(200, {
+    'content-type': form.wire.contentType,
+    'content-length': String(body.length),
+    'cache-control': 'no-cache, private',
+    ...extra,
+  });
+  response.end(body);
 }
 
 /** Events are many, change by the second, and nobody on a node lives by them. */

@@ -3,8 +3,11 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { ResourceRequest } from '../kube/request-info.ts';
+import { compareResourceVersions } from '../kube/resource-version.ts';
+import { wireFor } from '../kube/wires.ts';
 import { headerValue } from '../runtime/headers.ts';
-import type { ForwardOutcome, Headers, HubRequest, HubResponse, Identity, Store } from './types.ts';
+import type { ForwardOutcome, Headers, HubRequest, HubResponse, Identity, Store, StoredObject } from './types.ts';
+import { askedForm, formFor } from './views/answer-form.ts';
 import type { RecordCipher } from './views/view-storage.ts';
 
 /** Of an account: each has copies of its own, and they are counted apart, so that nobody drives out what the node needs. */
@@ -15,6 +18,8 @@ export interface SingleObjectsSettings {
   /** Of the keys in the store. */
   readonly prefix: typeof nodePrefix | typeof accountPrefix;
   readonly maxBodyBytes: number;
+  /** Of discovery and schemas. */
+  readonly maxDocumentBytes: number;
   readonly maxCount: number;
 }
 
@@ -52,7 +57,7 @@ export class SingleObjects {
   captureBytes(request: HubRequest): number {
     if (request.method !== 'GET') return 0;
     const { info } = request;
-    if (!info.isResource) return isDiscovery(info.path) ? this.#settings.maxBodyBytes : 0;
+    if (!info.isResource) return isDiscovery(info.path) ? this.#settings.maxDocumentBytes : 0;
     return info.verb === 'get' && info.subresource === '' && !neverKept.has(info.resource)
       ? this.#settings.maxBodyBytes
       : 0;
@@ -65,7 +70,10 @@ export class SingleObjects {
   keep(request: HubRequest, outcome: ForwardOutcome): Promise<void> | undefined {
     const key = this.#keyOf(request);
     if (outcome.statusCode === 404 && request.info.isResource) {
-      return this.#known.delete(key) ? this.#store.write([{ type: 'del', key }], 'written') : undefined;
+      const gone = this.#keysOf(request);
+      for (const old of gone) this.#known.delete(old);
+      const ops = gone.map((old) => ({ type: 'del', key: old }) as const);
+      return ops.length === 0 ? undefined : this.#store.write(ops, 'written');
     }
     if (outcome.statusCode !== 200 || outcome.captured === undefined) return undefined;
     const digest = hash('sha256', outcome.captured, 'base64url');
@@ -82,30 +90,57 @@ export class SingleObjects {
     await this.#store.write([{ type: 'put', key, value }, ...evicted], 'written');
   }
 
-  /** Answers with what was last seen; false when nothing was. */
+  /** Answers with what was last seen; false when nothing was that the client takes. */
   async answer(request: HubRequest, response: HubResponse, extraHeaders: Headers): Promise<boolean> {
-    const key = this.#keyOf(request);
-    if (!this.#known.has(key)) return false;
-    const value = await this.#store.get(key);
-    if (value === undefined) return false;
-    const record = this.#revealed(request, key, value);
-    const end = record.indexOf(10);
-    const body = record.subarray(end + 1);
+    const kept = await this.#kept(request);
+    const same = kept.find(({ key }) => key === this.#keyOf(request));
+    const accept = headerValue(request.headers, 'accept');
+    const found = request.info.isResource
+      ? (inForm(kept, accept) ?? same)
+      : (same ?? kept.find(({ contentType }) => takes(accept, contentType)));
+    if (found === undefined) return false;
     response.head(200, {
-      'content-type': record.toString('latin1', 0, end),
-      'content-length': String(body.length),
+      'content-type': found.contentType,
+      'content-length': String(found.body.length),
       'cache-control': 'no-cache, private',
       ...extraHeaders,
     });
-    response.end(body);
+    response.end(found.body);
     return true;
+  }
+
+  /** The object as it was read last, in whatever encoding; undefined when it was not. */
+  async object(request: HubRequest): Promise<StoredObject | undefined> {
+    return plainObjects(await this.#kept(request))[0];
+  }
+
+  /** All that is kept of a path, whatever it was asked for as. */
+  async #kept(request: HubRequest): Promise<Kept[]> {
+    const kept: Kept[] = [];
+    for (const key of this.#keysOf(request)) {
+      const value = await this.#store.get(key);
+      if (value === undefined) continue;
+      const record = this.#revealed(request, key, value);
+      const end = record.indexOf(10);
+      kept.push({ key, contentType: record.toString('latin1', 0, end), body: record.subarray(end + 1) });
+    }
+    return kept;
+  }
+
+  #keysOf(request: HubRequest): string[] {
+    const paths = `${this.#pathOf(request)}#`;
+    return [...this.#known.keys()].filter((key) => key.startsWith(paths));
   }
 
   /** One answer per path and form. The query matters to discovery only (openapi hashes); `resourceVersion=0` does not. */
   #keyOf(request: HubRequest): string {
+    return `${this.#pathOf(request)}#${this.#formOf(headerValue(request.headers, 'accept') ?? '')}`;
+  }
+
+  #pathOf(request: HubRequest): string {
     const query = request.target.indexOf('?');
     const path = query < 0 ? request.target : request.target.slice(0, query);
-    return `${this.#settings.prefix}${ownerOf(request.identity)}${path}#${this.#formOf(headerValue(request.headers, 'accept') ?? '')}`;
+    return `${this.#settings.prefix}${ownerOf(request.identity)}${path}`;
   }
 
   #formOf(accept: string): string {
@@ -124,6 +159,50 @@ export class SingleObjects {
   #revealed(request: HubRequest, key: string, record: Buffer): Buffer {
     return request.info.isResource ? this.#cipher.reveal(resourceOf(request.info), key, record) : record;
   }
+}
+
+interface Kept {
+  readonly key: string;
+  readonly contentType: string;
+  readonly body: Buffer;
+}
+
+/** The whole objects among what is kept of one object, the newest first. */
+function plainObjects(kept: readonly Kept[]): StoredObject[] {
+  return kept
+    .filter(({ contentType }) => /^application\/(json|vnd\.kubernetes\.protobuf)$/.test(contentType))
+    .map(({ contentType, body }) => {
+      const wire = wireFor(contentType.includes('protobuf') ? 'protobuf' : 'json');
+      return { wire, ...wire.scanObject(body) };
+    })
+    .filter(({ typeMeta }) => !typeMeta.apiVersion.startsWith('meta.k8s.io/'))
+    .toSorted((a, b) => compareResourceVersions(b.item.resourceVersion, a.item.resourceVersion));
+}
+
+/** The newest kept object in the form that a client takes; undefined when it cannot be had. */
+function inForm(kept: readonly Kept[], accept: string | undefined): Pick<Kept, 'contentType' | 'body'> | undefined {
+  const [newest] = plainObjects(kept);
+  const asked = askedForm(accept, 'get');
+  // Columns with ages in them are made for lists that are kept; here the plain form has to do.
+  if (newest === undefined || asked === undefined || asked.form === 'table') return undefined;
+  const form = formFor(newest, asked, { includeObject: 'Metadata', nowMs: () => 0 });
+  return form === undefined ? undefined : { contentType: form.wire.contentType, body: form.body(newest.item.bytes) };
+}
+
+/** Whether an Accept header takes a document of this type, with the same `as`, `g` and `v` if it has some. */
+function takes(accept: string | undefined, contentType: string): boolean {
+  const given = mediaRange(contentType);
+  if (accept === undefined || accept === '') return given.form === '';
+  return accept.split(',').some((clause) => {
+    const { type, form } = mediaRange(clause);
+    return form === given.form && (type === given.type || type === '*/*' || type === 'application/*');
+  });
+}
+
+function mediaRange(text: string): { type: string; form: string } {
+  const [type = '', ...params] = text.split(';').map((part) => part.trim());
+  const form = params.filter((param) => /^(as|g|v)=/.test(param)).toSorted();
+  return { type, form: form.join(';') };
 }
 
 function resourceOf(info: ResourceRequest): { group: string; resource: string } {

@@ -63,6 +63,12 @@ export function schemaOfKind({ apiVersion, kind }: TypeMeta): TypeSchema {
   return found;
 }
 
+/** Whether objects of this kind can be decoded and encoded as protobuf. */
+export function knowsKind({ apiVersion, kind }: TypeMeta): boolean {
+  const text = Object.hasOwn(kindTexts, apiVersion) ? kindTexts[apiVersion] : undefined;
+  return text?.split(' ').some((candidate) => candidate.startsWith(`${kind}=`)) === true;
+}
+
 /** A type of the table by name, as in 'core/v1.PodSpec'. Throws TypeError for a name that the table does not have. */
 export function schemaOfType(name: string): TypeSchema {
   let found = types.get(name);

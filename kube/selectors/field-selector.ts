@@ -11,10 +11,12 @@ export interface FieldRequirement {
 /** The empty text selects everything and gives no requirements. Throws SelectorError on what the API server refuses. */
 export function parseFieldSelector(selector: string): FieldRequirement[] {
   return splitTerms(selector)
+    .toSorted()
     .filter((term) => term !== '')
     .map((term) => {
       const match = /^([^=!]*)(!=|==|=)(.*)$/s.exec(term);
-      if (match === null) throw new SelectorError(selector, `invalid selector; can't understand '${term}'`);
+      if (match === null)
+        throw new SelectorError(selector, `invalid selector: '${selector}'; can't understand '${term}'`);
       const [, field = '', operator, value = ''] = match;
       return { field, isNegated: operator === '!=', value: unescapeValue(value, selector) };
     });
@@ -46,9 +48,11 @@ function unescapeValue(value: string, selector: string): string {
     if (character === '\\') {
       at += 1;
       const escaped = value[at] ?? '';
-      if (!/^[\\,=]$/.test(escaped)) throw new SelectorError(selector, `invalid escape sequence '\\${escaped}'`);
+      if (!/^[\\,=]$/.test(escaped))
+        throw new SelectorError(selector, `invalid field selector: invalid escape sequence: \\${escaped}`);
       result += escaped;
-    } else if (character === '=') throw new SelectorError(selector, "unescaped '=' in a value");
+    } else if (character === '=')
+      throw new SelectorError(selector, 'invalid field selector: unescaped character in value: 61');
     else result += character;
   }
   return result;

@@ -167,7 +167,7 @@ describeWithApiserver('the hub in front of a real API server', () => {
     await remove('known');
   });
 
-  test('what was read by name is not answered once a view has seen it deleted', async () => {
+  test('what was read by name is known to be gone once a view has seen it deleted', async () => {
     await create('read');
     await create('other');
     await client.get(`${configMaps}/read`);
@@ -177,7 +177,7 @@ describeWithApiserver('the hub in front of a real API server', () => {
     await watch.until((event) => event.type === 'DELETED');
     await relay.cut('refuse');
     await untilCloud(false);
-    expect((await client.request('GET', `${configMaps}/read`)).status).toBe(503);
+    expect((await client.request('GET', `${configMaps}/read`)).status).toBe(404);
     expect((await client.request('GET', `${configMaps}/other`)).status).toBe(200);
     await relay.heal();
     await untilCloud(true);

@@ -2,15 +2,12 @@
 // collection where there is one, else the view that service accounts have in common.
 import { failure } from '../../kube/status.ts';
 import { wireFor } from '../../kube/wires.ts';
-import type { ResourceRequest } from '../../kube/request-info.ts';
-import type { UpstreamReply, ViewKey } from '../types.ts';
+import type { StoredObject, UpstreamReply, ViewKey } from '../types.ts';
 import type { FirstListClient } from '../views/first-list.ts';
-import type { Acquired, MayRead, ReadableViews, ShownObject, ViewSet } from '../views/view-set.ts';
+import type { Acquired, MayRead, ObjectName, ReadableViews, ShownObject, ViewSet } from '../views/view-set.ts';
 import type { Allowances } from './allowances.ts';
 import type { KnownToken } from './authenticator.ts';
 import { collectionScope } from './scope.ts';
-
-type Named = Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>;
 
 export class AccountViews implements ReadableViews {
   readonly #views: ViewSet;
@@ -44,21 +41,30 @@ export class AccountViews implements ReadableViews {
         : { kind: 'unknown' };
     }
     if (this.#views.has(key)) {
-      const acquired = await this.#views.acquire(key, startAt, signal);
+      const acquired = await this.#views.acquire(key, startAt, signal, undefined, this.#mayRead);
       // What the node is refused, or has not got, says nothing about the account.
       if (acquired.kind === 'view') return acquired;
     }
-    return await this.#views.acquire({ ...key, forAccounts: true }, startAt, signal, firstListClient);
+    const shared = { ...key, forAccounts: true } as const;
+    return await this.#views.acquire(shared, startAt, signal, firstListClient, this.#mayRead);
   }
 
   /** Never live: a GET is asked of the API server while it can be reached, which decides on it. */
-  async shown(request: Named): Promise<ShownObject | undefined> {
+  async shown(request: ObjectName): Promise<ShownObject | undefined> {
     const shown = await this.#views.shown(request, this.#mayRead);
     return shown === undefined ? undefined : { ...shown, live: false };
   }
 
-  follows(request: Named): boolean {
-    return this.#views.follows(request, this.#mayRead);
+  async absentAt(request: ObjectName): Promise<string | undefined> {
+    return await this.#views.absentAt(request, this.#mayRead);
+  }
+
+  speaksFor(request: ObjectName): boolean {
+    return this.#views.speaksFor(request, this.#mayRead);
+  }
+
+  wouldHold(request: ObjectName, object: StoredObject): boolean {
+    return this.#views.wouldHold(request, object, this.#mayRead);
   }
 }
 

@@ -1,6 +1,7 @@
 // The first list of a view on its way through to the client that asked for it: it gets the bytes as they come, while the
 // view takes the same bytes apart and keeps them. The client need not wait for the store, and nothing is held twice.
 import type { Clock } from '../../runtime/clock.ts';
+import { negotiate } from '../../kube/accept.ts';
 import { headerValue } from '../../runtime/headers.ts';
 import type { Headers, HubRequest, HubResponse, StreamTap } from '../types.ts';
 
@@ -13,6 +14,7 @@ export class FirstListClient implements StreamTap {
   readonly #signal: AbortSignal;
   /** What the client takes; the answer passes through as it is, so it is asked for in the client's way. */
   readonly acceptEncoding: 'gzip' | 'identity';
+  readonly #accept: string | undefined;
   readonly #extraHeaders: Headers;
   readonly #clock: Clock;
   #drained: () => void = () => undefined;
@@ -22,6 +24,7 @@ export class FirstListClient implements StreamTap {
     const { signal } = request;
     this.#response = response;
     this.#signal = signal;
+    this.#accept = headerValue(request.headers, 'accept');
     const accepted = headerValue(request.headers, 'accept-encoding') ?? '';
     this.acceptEncoding = accepted.includes('gzip') ? 'gzip' : 'identity';
     this.#extraHeaders = extraHeaders;
@@ -43,13 +46,17 @@ export class FirstListClient implements StreamTap {
   head(statusCode: number, headers: Headers): void {
     if (this.#state !== 'waiting' || statusCode !== 200) return;
     const encoding = headerValue(headers, 'content-encoding');
-    if (encoding !== undefined && encoding !== this.acceptEncoding) {
+    const contentType = headerValue(headers, 'content-type') ?? 'application/json';
+    // Views take JSON where there is no protobuf; this client may not.
+    const served = contentType.includes('protobuf') ? 'protobuf' : 'json';
+    const taken = negotiate(this.#accept, [served]).plain !== undefined;
+    if (!taken || (encoding !== undefined && encoding !== this.acceptEncoding)) {
       this.withdraw();
       return;
     }
     this.#state = 'sending';
     this.#response.head(200, {
-      'content-type': headerValue(headers, 'content-type') ?? 'application/json',
+      'content-type': contentType,
       ...(encoding === undefined ? {} : { 'content-encoding': encoding }),
       'cache-control': 'no-cache, private',
       ...this.#extraHeaders,

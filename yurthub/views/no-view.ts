@@ -1,5 +1,5 @@
 // What lists and watches have in common when there is no view to answer from.
-import { sendReply, sendUnknown } from '../answers.ts';
+import { sendReply, sendStatus, sendUnknown } from '../answers.ts';
 import type { HubRequest, HubResponse } from '../types.ts';
 import type { Acquired } from './view-set.ts';
 
@@ -16,6 +16,9 @@ export function answerWithoutView(
       return false;
     case 'unknown':
       sendUnknown(request, response);
+      return true;
+    case 'invalid':
+      sendStatus(request, response, acquired.refusal);
       return true;
     case 'refused':
       sendReply(response, acquired.reply);

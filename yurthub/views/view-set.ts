@@ -5,6 +5,9 @@ import type { Log } from '../../runtime/log.ts';
 import { untilAborted } from '../../runtime/until-aborted.ts';
 import type { ResourceRequest } from '../../kube/request-info.ts';
 import { compareResourceVersions } from '../../kube/resource-version.ts';
+import { fieldRefusal } from '../../kube/selectors/selectable-fields.ts';
+import { failure, type StatusError } from '../../kube/status.ts';
+import { isBuiltIn } from '../../kube/type-meta.ts';
 import type { TypeMeta, Wire } from '../../kube/wire.ts';
 import { StoreReadError } from '../errors.ts';
 import type { ReturnTurns } from '../return-pace.ts';
@@ -16,6 +19,7 @@ import type { ViewMetrics } from './metrics.ts';
 import type { Presenter } from './presenter.ts';
 import { decodeViewRecord, objectPrefix, viewRecordKey, viewRecordPrefix, type ViewRecord } from './records.ts';
 import { isDenial, Reflector, ViewTooLargeError } from './reflector.ts';
+import { remainder, selectedBy, selects, type Selected } from './selection.ts';
 import { View, type Concerns, type ViewSettings } from './view.ts';
 import type { RecordCipher } from './view-storage.ts';
 import { memberKey, viewId } from './view-key.ts';
@@ -45,10 +49,18 @@ export interface ViewSetSettings extends ViewSettings {
 
 /**
  * What can be said to a request for a view. `unknown`: never seen, and the cloud is out of reach. `unkept`: no view can
- * be had for it (bounds, store trouble), so it is a matter between the client and the API server.
+ * be had for it (bounds, store trouble), so it is a matter between the client and the API server. `invalid`: the API
+ * server would refuse the selectors.
  */
 export type Acquired =
-  | { readonly kind: 'view'; readonly view: View; readonly live: boolean }
+  | {
+      readonly kind: 'view';
+      readonly view: View;
+      readonly live: boolean;
+      /** Of a view that holds more than was asked for: what has to be checked of its objects. */
+      readonly rest?: Selected;
+    }
+  | { readonly kind: 'invalid'; readonly refusal: StatusError }
   | { readonly kind: 'refused'; readonly reply: UpstreamReply }
   | { readonly kind: 'unknown' | 'unkept' | 'answered' };
 
@@ -65,11 +77,13 @@ interface Entry {
 
 /** The views as far as one reader may see them. */
 export type ReadableViews = Pick<ViewSet, 'acquire' | 'cloudReachable'> & {
-  shown(request: Named): Promise<ShownObject | undefined>;
-  follows(request: Named): boolean;
+  shown(request: ObjectName): Promise<ShownObject | undefined>;
+  absentAt(request: ObjectName): Promise<string | undefined>;
+  speaksFor(request: ObjectName): boolean;
+  wouldHold(request: ObjectName, object: StoredObject): boolean;
 };
 
-type Named = Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>;
+export type ObjectName = Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>;
 
 /** Says of a view whether it may be shown to whoever asks. */
 export type MayRead = (key: ViewKey) => boolean;
@@ -82,6 +96,8 @@ export interface ShownObject {
   readonly typeMeta: TypeMeta;
   readonly bytes: Buffer | undefined;
   readonly live: boolean;
+  /** The view's version: the object is as it was then. */
+  readonly resourceVersion: string;
 }
 
 export interface ViewSetStatus {
@@ -188,6 +204,7 @@ export class ViewSet implements ViewReader {
     startAt: string,
     signal: AbortSignal,
     firstListClient?: FirstListClient,
+    mayRead: MayRead = nodeMayRead,
   ): Promise<Acquired> {
     const id = viewId(key);
     if (this.#dropping.has(id)) return { kind: 'unkept' };
@@ -221,7 +238,7 @@ export class ViewSet implements ViewReader {
         return { kind: 'view', view, live: reflector?.state === 'live' && this.cloudReachable };
       if (!this.cloudReachable) {
         if (!view.synced) this.#forget(id, entry);
-        return { kind: 'unknown' };
+        return await this.#wider(key, mayRead);
       }
       if (reflector?.failing === true || reflector?.withoutCredential === true) return { kind: 'unkept' };
       await Promise.race([reflector?.nextChange(), this.#wakeup.promise, left]);
@@ -240,18 +257,13 @@ export class ViewSet implements ViewReader {
   // -------------------------------------------------------------------------------------------------------------
   // ViewReader: for the offline write path, and for GETs of single objects
 
-  async stored(
-    request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
-  ): Promise<StoredObject | undefined> {
+  async stored(request: ObjectName): Promise<StoredObject | undefined> {
     const found = await this.#find(request);
     return found === undefined ? undefined : { wire: found.view.wire, typeMeta: found.view.typeMeta, item: found.item };
   }
 
   /** The same as local clients see it, with whether the view is live; without bytes when a filter hides it. */
-  async shown(
-    request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
-    mayRead: MayRead = nodeMayRead,
-  ): Promise<ShownObject | undefined> {
+  async shown(request: ObjectName, mayRead: MayRead = nodeMayRead): Promise<ShownObject | undefined> {
     const found = await this.#find(request, mayRead);
     if (found === undefined) return undefined;
     const { view, item, entry } = found;
@@ -259,21 +271,45 @@ export class ViewSet implements ViewReader {
     const collection = { ...view.key, fieldSelector: `metadata.name=${request.name}` };
     const bytes = this.#parts.presenter.present(collection, view.wire, item);
     const live = entry.reflector?.state === 'live' && this.cloudReachable;
-    return { wire: view.wire, typeMeta: view.typeMeta, bytes, live };
+    return { wire: view.wire, typeMeta: view.typeMeta, bytes, live, resourceVersion: view.resourceVersion };
   }
 
   /**
-   * True when a kept view follows the collection that an object of this name belongs to. What was read by name is then
-   * older than what the view knows: the object may have been deleted since.
+   * The version at which no object of this name was there, as a complete view shows; undefined when none does. What a view
+   * selects by name, it knows to be absent as well.
    */
-  follows(
-    request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
-    mayRead: MayRead = nodeMayRead,
-  ): boolean {
-    for (const { view } of this.#entries.values())
-      if (view.synced && mayHold(view.key, request) && mayRead(view.key)) return true;
-    for (const record of this.#stored.values()) if (mayHold(record.key, request) && mayRead(record.key)) return true;
+  async absentAt(request: ObjectName, mayRead: MayRead = nodeMayRead): Promise<string | undefined> {
+    const { namespace, name } = placeOf(request);
+    let newest: string | undefined;
+    for (const { view } of await this.#answering(request, mayRead)) {
+      if (!holdsAllOf(view.key, request) || view.has(namespace, name)) continue;
+      if (compareResourceVersions(view.resourceVersion, newest ?? '') > 0) newest = view.resourceVersion;
+    }
+    return newest;
+  }
+
+  /**
+   * True when a view says all about the object of this name that is to be known: it holds it, or would if there were one.
+   * What is read by name need not be kept besides.
+   */
+  speaksFor(request: ObjectName, mayRead: MayRead = nodeMayRead): boolean {
+    const { namespace, name } = placeOf(request);
+    for (const { view } of this.#entries.values()) {
+      if (!view.synced || !isOf(view.key, request) || !mayRead(view.key)) continue;
+      if (view.has(namespace, name) || holdsAllOf(view.key, request)) return true;
+    }
+    for (const { key } of this.#stored.values())
+      if (isOf(key, request) && mayRead(key) && holdsAllOf(key, request)) return true;
     return false;
+  }
+
+  /** True when a view selects this object, as it was read by name: it would hold it if nothing had changed since. */
+  wouldHold(request: ObjectName, { wire, typeMeta, item }: StoredObject, mayRead: MayRead = nodeMayRead): boolean {
+    const keys = [...this.#entries.values()].flatMap(({ view }) => (view.synced ? [view.key] : []));
+    for (const { key } of this.#stored.values()) keys.push(key);
+    return keys.some(
+      (key) => isOf(key, request) && mayRead(key) && selects(selectedBy(key), wire, typeMeta, item.bytes),
+    );
   }
 
   /** What a complete view knows of one name: the object's uid or its absence; `unknown` when there is no such view. */
@@ -287,9 +323,7 @@ export class ViewSet implements ViewReader {
     return item === undefined ? 'absent' : { uid: item.uid };
   }
 
-  async localChange(
-    request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
-  ): Promise<void> {
+  async localChange(request: ObjectName): Promise<void> {
     const wanted = memberKey(request.namespace, request.name);
     await this.refresh(request, (key) => key === wanted);
   }
@@ -349,23 +383,69 @@ export class ViewSet implements ViewReader {
   // -------------------------------------------------------------------------------------------------------------
 
   async #find(
-    request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
+    request: ObjectName,
     mayRead: MayRead = nodeMayRead,
   ): Promise<{ view: View; entry: Entry; item: StoredObject['item'] } | undefined> {
     for (const [id, record] of this.#stored)
       if (isOf(record.key, request) && mayRead(record.key) && !this.#entries.has(id)) this.#add(record.key);
+    const { namespace, name } = placeOf(request);
     let best: { view: View; entry: Entry; item: StoredObject['item'] } | undefined;
     for (const entry of this.#entries.values()) {
       const { view } = entry;
       if (!isOf(view.key, request) || !mayRead(view.key)) continue;
-      if (view.key.namespace !== '' && view.key.namespace !== request.namespace) continue;
+      if (view.key.namespace !== '' && view.key.namespace !== namespace) continue;
       await entry.restored;
-      const item = await view.stored(request.namespace, request.name);
+      const item = await view.stored(namespace, name);
       if (item === undefined) continue;
       if (best === undefined || compareResourceVersions(item.resourceVersion, best.item.resourceVersion) > 0)
         best = { view, entry, item };
     }
     return best;
+  }
+
+  /** The newest complete view that holds all that a key means, in whatever encoding; `unknown` when there is none. */
+  async #wider(key: ViewKey, mayRead: MayRead): Promise<Acquired> {
+    const asked = selectedBy(key);
+    let best: { view: View; rest: Selected } | undefined;
+    for (const { view } of await this.#answering(key, mayRead)) {
+      const rest = remainder(asked, selectedBy(view.key), view.typeMeta.kind);
+      if (rest === undefined) continue;
+      // Nothing lies in a namespace of a resource that has none: the API server has no such path.
+      if (key.namespace !== '' && view.key.namespace === '' && view.isNamespaced !== true) continue;
+      const order = compareResourceVersions(view.resourceVersion, best?.view.resourceVersion ?? '');
+      if (order > 0 || (order === 0 && view.key.encoding === key.encoding)) best = { view, rest };
+    }
+    if (best === undefined) return { kind: 'unknown' };
+    const { view, rest } = best;
+    for (const { field } of asked.fields) {
+      const refusal = isBuiltIn(view.typeMeta) ? fieldRefusal(view.typeMeta.kind, field) : undefined;
+      if (refusal !== undefined) return { kind: 'invalid', refusal: failure('BadRequest', refusal) };
+    }
+    // Whether a custom resource can be selected by a field is known of the fields by which one was.
+    if (!isBuiltIn(view.typeMeta) && !(await this.#knowsFields(key, rest, mayRead))) return { kind: 'unknown' };
+    return { kind: 'view', view, live: false, rest };
+  }
+
+  async #knowsFields(key: ViewKey, { fields }: Selected, mayRead: MayRead): Promise<boolean> {
+    const known = new Set(['metadata.name', 'metadata.namespace']);
+    for (const { view } of await this.#answering(key, mayRead))
+      for (const { field } of selectedBy(view.key).fields) known.add(field);
+    return fields.every(({ field }) => known.has(field));
+  }
+
+  /** The views of a resource that may answer from what they hold, those of the store included. */
+  async #answering(
+    resource: Pick<ResourceRequest, 'group' | 'version' | 'resource'>,
+    mayRead: MayRead,
+  ): Promise<Entry[]> {
+    for (const [id, { key }] of this.#stored)
+      if (isOf(key, resource) && mayRead(key) && !this.#entries.has(id)) this.#add(key);
+    const entries = [...this.#entries.values()].filter(({ view }) => isOf(view.key, resource) && mayRead(view.key));
+    for (const entry of entries) await entry.restored;
+    return entries.filter(({ view, reflector }) => {
+      const refusal = reflector?.refusal;
+      return view.synced && (refusal === undefined || !isDenial(refusal));
+    });
   }
 
   #add(key: ViewKey): Entry | undefined {
@@ -541,13 +621,16 @@ function isForNow({ statusCode }: UpstreamReply): boolean {
   return statusCode === 429 || statusCode >= 500;
 }
 
-/** False for a view of one object of another name: it knows nothing of this one. */
-function mayHold(
-  key: ViewKey,
-  request: Pick<ResourceRequest, 'group' | 'version' | 'resource' | 'namespace' | 'name'>,
-): boolean {
-  if (!isOf(key, request) || (key.namespace !== '' && key.namespace !== request.namespace)) return false;
-  return !key.fieldSelector.startsWith('metadata.name=') || key.fieldSelector === `metadata.name=${request.name}`;
+/** Where an object is in its views: a namespace lies in none, although its path names one. */
+function placeOf({ group, resource, namespace, name }: ObjectName): { namespace: string; name: string } {
+  return { namespace: group === '' && resource === 'namespaces' ? '' : namespace, name };
+}
+
+/** True for a view that holds whatever object there is of this name. */
+function holdsAllOf(key: ViewKey, request: ObjectName): boolean {
+  const { namespace, name } = placeOf(request);
+  const named = { field: 'metadata.name', isNegated: false, value: name };
+  return remainder({ namespace, labels: [], fields: [named] }, selectedBy(key), '') !== undefined;
 }
 
 function isOf(key: ViewKey, request: Pick<ResourceRequest, 'group' | 'version' | 'resource'>): boolean {

@@ -39,6 +39,20 @@ export interface Snapshot {
   readonly items: readonly Buffer[];
 }
 
+export interface PageWanted {
+  /** Of the member keys that count. */
+  readonly prefix: string;
+  /** Member keys before this one are left out. */
+  readonly from: string;
+  readonly limit: number;
+  readonly selects: (bytes: Buffer) => boolean;
+}
+
+export interface Page extends Snapshot {
+  /** What is left beyond a full page: the key of its last object, and how many members follow it. */
+  readonly next: { readonly after: string; readonly count: number } | undefined;
+}
+
 export class View {
   readonly key: ViewKey;
   readonly #presenter: Presenter;
@@ -87,6 +101,11 @@ export class View {
   }
   get size(): number {
     return this.#members.size;
+  }
+  /** Whether objects of this collection lie in namespaces; undefined while it is empty. */
+  get isNamespaced(): boolean | undefined {
+    for (const key of this.#members.keys()) return !key.startsWith('/');
+    return undefined;
   }
   get bytes(): number {
     return this.#members.bytes;
@@ -236,6 +255,36 @@ export class View {
       const head = { apiVersion, kind: this.#listKind, ...version };
       return await storedList(this.#storage.objects(), this.#members, this.#wire, head);
     });
+  }
+
+  /**
+   * Objects as local clients see them, from a key on, in the API server's order: at most `limit` of those that `selects`
+   * takes. Only what the page needs is read, so a list in pages holds no copy of the view between them.
+   */
+  async page(wanted: PageWanted): Promise<Page> {
+    return await this.#serial(async () => {
+      const { prefix, from, limit, selects } = wanted;
+      const keys = this.#members.sorted().flatMap(([key]) => (key >= from && key.startsWith(prefix) ? [key] : []));
+      // Many at a time where all are wanted; one by one they would take many times as long from the store.
+      const all = limit === Infinity ? byKey(await this.#storage.items(this.#members)) : undefined;
+      const items: Buffer[] = [];
+      let last = '';
+      for (const [index, key] of keys.entries()) {
+        if (items.length >= limit)
+          return { resourceVersion: this.#resourceVersion, items, next: { after: last, count: keys.length - index } };
+        const item = all?.get(key) ?? (await this.#storage.item(this.#members, key));
+        const bytes = item && this.#present(item);
+        if (bytes === undefined || !selects(bytes)) continue;
+        items.push(bytes);
+        last = key;
+      }
+      return { resourceVersion: this.#resourceVersion, items, next: undefined };
+    });
+  }
+
+  /** Whether there is an object of this name, hidden or not. */
+  has(namespace: string, name: string): boolean {
+    return this.#members.has(memberKey(namespace, name));
   }
 
   /** The object as the cloud gave it, or undefined when the view has none of this name. */
@@ -501,4 +550,8 @@ export class View {
 
 function versionOf(item: Item): readonly [string, string] {
   return [memberKey(item.namespace, item.name), item.resourceVersion];
+}
+
+function byKey(items: readonly Item[]): Map<string, Item> {
+  return new Map(items.map((item) => [memberKey(item.namespace, item.name), item]));
 }

@@ -1,18 +1,21 @@
 // Answers a watch from a view. The watch outlives an outage: nothing ends it but its own time-out, its client, or a
 // version that is not known any more.
 import type { Clock } from '../../runtime/clock.ts';
-import { isTrue, type ResourceRequest } from '../../kube/request-info.ts';
-import { metadataOf, text } from '../../kube/plain-object.ts';
-import { failure } from '../../kube/status.ts';
-import type { KubeObject } from '../../kube/wire.ts';
+import { listOptions, type ListOptions } from '../../kube/list-options.ts';
+import { notAcceptable } from '../../kube/not-acceptable.ts';
+import type { ResourceRequest } from '../../kube/request-info.ts';
+import { compareResourceVersions } from '../../kube/resource-version.ts';
+import { expired, tooLargeVersion, type StatusError } from '../../kube/status.ts';
+import { headerValue } from '../../runtime/headers.ts';
 import { sendStatus } from '../answers.ts';
 import type { HubRequest, HubResponse } from '../types.ts';
+import { formFor, type AnswerForm, type AskedForm } from './answer-form.ts';
+import type { Watcher } from './audience.ts';
 import type { ViewMetrics } from './metrics.ts';
 import { answerWithoutView } from './no-view.ts';
-import type { Watcher } from './audience.ts';
+import { SelectedWatcher } from './selected-watcher.ts';
+import type { Selected } from './selection.ts';
 import type { View } from './view.ts';
-import type { ListForm } from './list-answer.ts';
-import { tableOf } from '../../kube/tables.ts';
 import { viewKeyOf } from './view-key.ts';
 import type { ReadableViews } from './view-set.ts';
 
@@ -26,6 +29,8 @@ export interface WatchAnswerParts {
 const maxQueuedBytes = 8 << 20;
 /** As the API server does for watches without timeoutSeconds: 30 to 60 minutes. */
 const defaultTimeoutMs = 1_800_000;
+/** How long before the end of a watch the last bookmark is sent, as the API server does: its client need not list again. */
+const lastBookmarkMs = 2_000;
 
 /** False when the watch was not answered: it has to be forwarded. */
 export async function answerWatch(
@@ -33,101 +38,119 @@ export async function answerWatch(
   request: HubRequest,
   response: HubResponse,
   info: ResourceRequest,
-  form: ListForm,
+  asked: AskedForm,
 ): Promise<boolean> {
-  const { query } = info;
-  const version = query.get('resourceVersion') ?? '';
-  const acquired = await parts.views.acquire(
-    viewKeyOf(info, form.table ? 'json' : form.encoding),
-    version,
-    request.signal,
-  );
+  const { views, metrics, clock } = parts;
+  const read = listOptions(info.query, 'watch');
+  const refuse = (error: StatusError): boolean => {
+    // The API server refuses in its own words while it can be asked.
+    if (views.cloudReachable) return false;
+    sendStatus(request, response, error);
+    return true;
+  };
+  if ('refusal' in read) return refuse(read.refusal);
+  const { options } = read;
+  const acquired = await views.acquire(viewKeyOf(info, asked.encoding), options.resourceVersion, request.signal);
   if (acquired.kind !== 'view') return answerWithoutView(acquired, request, response);
-  const { view } = acquired;
-  const asTable = form.table ? tableFrames(query.get('includeObject') ?? 'Metadata', parts.clock) : undefined;
-  const stream = new WatchStream(response, isTrue(query.get('allowWatchBookmarks')), parts.metrics, asTable);
-  const initialEvents = isTrue(query.get('sendInitialEvents'));
-  if (initialEvents || version === '' || version === '0') {
-    sendHead(response, view, form);
-    await view.watchAll(stream, { endMark: initialEvents && stream.allowBookmarks });
-  } else {
-    stream.hold();
-    if (!(await view.watchFrom(version, stream))) {
-      const message = `too old resource version: ${version} (${view.resourceVersion})`;
-      sendStatus(request, response, failure('Expired', message));
-      return true;
-    }
-    sendHead(response, view, form);
-    stream.release();
-  }
-  parts.metrics.answers.inc({ verb: 'watch', source: acquired.live ? 'live' : 'stored' });
-  const timer = parts.clock.after(timeoutMs(query.get('timeoutSeconds')), () => stream.end());
+  const { view, rest, live } = acquired;
+  const includeObject = info.query.get('includeObject') ?? 'Metadata';
+  const form = formFor(view, asked, { includeObject, nowMs: () => clock.wallMs() });
+  if (form === undefined) return refuse(notAcceptable(headerValue(request.headers, 'accept'), 'watch'));
+  // The API server has more columns, and fresher objects, than a view can show or wait for.
+  if (views.cloudReachable && (form.form !== asked.form || isAhead(options, view))) return false;
+  const stream = new WatchStream(response, options.allowWatchBookmarks, metrics);
+  await start({ stream, response, view, rest, form, options });
+  metrics.answers.inc({ verb: 'watch', source: live ? 'live' : 'stored' });
+  const timeout = timeoutMs(options.timeoutSeconds);
+  const timer = clock.after(timeout, () => stream.end());
+  const bookmark = clock.after(Math.max(0, timeout - lastBookmarkMs), () => {
+    const isNews = compareResourceVersions(view.resourceVersion, options.resourceVersion) > 0;
+    if (timeout > lastBookmarkMs && stream.allowBookmarks && isNews && view.synced)
+      stream.deliver(form.bookmark(view.resourceVersion, false));
+  });
   const left = (): void => stream.end();
   request.signal.addEventListener('abort', left, { once: true });
   if (request.signal.aborted) stream.end();
   await stream.ended;
   timer.cancel();
+  bookmark.cancel();
   request.signal.removeEventListener('abort', left);
-  view.stopWatching(stream);
+  stream.stopWatching();
   return true;
 }
 
-function sendHead(response: HubResponse, view: View, form: ListForm): void {
-  const contentType = form.table ? 'application/json' : view.wire.watchContentType;
-  response.head(200, { 'content-type': contentType, 'cache-control': 'no-cache, private' });
+interface Starting {
+  readonly stream: WatchStream;
+  readonly response: HubResponse;
+  readonly view: View;
+  readonly rest: Selected | undefined;
+  readonly form: AnswerForm;
+  readonly options: ListOptions;
 }
 
-function timeoutMs(seconds: string | null): number {
-  const asked = Number(seconds);
-  if (seconds === null || !Number.isFinite(asked) || asked <= 0) return defaultTimeoutMs * (1 + Math.random());
-  return Math.min(asked, 86_400) * 1_000;
-}
-
-interface JsonEvent {
-  readonly type: string;
-  readonly object: KubeObject;
-}
-
-/** Turns JSON watch frames into frames of Tables with one row; the first one names the columns, as the API server does. */
-function tableFrames(includeObject: string, clock: Clock): (frame: Buffer) => Buffer {
-  let withColumns = true;
-  return (frame) => {
-    const { type, object } = JSON.parse(frame.toString()) as JsonEvent;
-    if (type === 'ERROR') return frame;
-    const metadata = { resourceVersion: text(metadataOf(object), 'resourceVersion') };
-    const options = { nowMs: clock.wallMs(), includeObject, withColumns };
-    const rows = type === 'BOOKMARK' ? [] : [object];
-    const table = tableOf(text(object, 'kind'), rows, metadata, options);
-    withColumns = false;
-    return Buffer.from(`${JSON.stringify({ type, object: table })}\n`);
+/** Answers with the head and whatever comes first; what fails from then on is said by an ERROR event. */
+async function start({ stream, response, view, rest, form, options }: Starting): Promise<void> {
+  const { resourceVersion: version, sendInitialEvents } = options;
+  const asStored = rest === undefined && form.asStored;
+  const selected = asStored ? undefined : new SelectedWatcher(stream, view, form, rest);
+  const watcher = selected ?? stream;
+  stream.onStop(() => view.stopWatching(watcher));
+  const sendHead = (): void =>
+    response.head(200, { 'content-type': form.watchContentType, 'cache-control': 'no-cache, private' });
+  const fail = ({ status }: StatusError): void => {
+    stream.deliver(form.wire.errorFrame(status));
+    stream.end();
   };
+  if (sendInitialEvents) {
+    sendHead();
+    if (isAhead(options, view)) fail(tooLargeVersion(version, view.resourceVersion));
+    else await view.watchAll(watcher, { endMark: stream.allowBookmarks });
+    return;
+  }
+  stream.hold();
+  const from = version === '' || version === '0' ? view.resourceVersion : version;
+  const started = selected === undefined ? await view.watchFrom(from, stream) : await selected.watchFrom(from);
+  sendHead();
+  stream.release();
+  if (!started) fail(expired(`too old resource version: ${version} (${view.resourceVersion})`));
+}
+
+/** True for a watch-list that wants objects newer than the view has. */
+function isAhead({ sendInitialEvents, resourceVersion }: ListOptions, view: View): boolean {
+  return sendInitialEvents && compareResourceVersions(view.resourceVersion, resourceVersion) < 0;
+}
+
+function timeoutMs(seconds: number | undefined): number {
+  if (seconds === undefined || seconds === 0) return defaultTimeoutMs * (1 + Math.random());
+  return Math.max(0, Math.min(seconds, 86_400)) * 1_000;
 }
 
 class WatchStream implements Watcher {
   readonly allowBookmarks: boolean;
   readonly #response: HubResponse;
   readonly #metrics: ViewMetrics;
-  readonly #transform: ((frame: Buffer) => Buffer) | undefined;
   readonly #ended = Promise.withResolvers<void>();
+  #stop: () => void = () => undefined;
   #over = false;
   /** Frames that came before the head was sent. */
   #held: Buffer[] | undefined;
 
-  /** `transform` makes of each frame what this client takes; undefined when it takes frames as they are. */
-  constructor(
-    response: HubResponse,
-    allowBookmarks: boolean,
-    metrics: ViewMetrics,
-    transform: ((frame: Buffer) => Buffer) | undefined,
-  ) {
+  constructor(response: HubResponse, allowBookmarks: boolean, metrics: ViewMetrics) {
     this.#response = response;
-    this.#transform = transform;
     this.allowBookmarks = allowBookmarks;
     this.#metrics = metrics;
   }
 
   get ended(): Promise<void> {
     return this.#ended.promise;
+  }
+
+  onStop(stop: () => void): void {
+    this.#stop = stop;
+  }
+
+  stopWatching(): void {
+    this.#stop();
   }
 
   hold(): void {
@@ -146,7 +169,7 @@ class WatchStream implements Watcher {
       this.#held.push(frame);
       return;
     }
-    this.#response.write(this.#transform === undefined ? frame : this.#transform(frame));
+    this.#response.write(frame);
     if (this.#response.queuedBytes <= maxQueuedBytes) return;
     this.#metrics.slowWatchers.inc();
     this.#over = true;
