@@ -216,6 +216,7 @@ function ownerOf(identity: Identity): string {
   return `${encodeURIComponent(identity.account.username)},${encodeURIComponent(identity.account.uid)}`;
 }
 
+/** Not all that begins with /api: the old forms /api/v1/watch/… and /api/v1/proxy/… have objects in them. */
 function isDiscovery(path: string): boolean {
-  return path === '/version' || /^\/(api|apis|openapi)(\/|$)/.test(path);
+  return /^\/(version|api(\/[^/]+)?|apis(\/[^/]+){0,2}|openapi\/v[23](\/.*)?)\/?$/.test(path);
 }

@@ -211,11 +211,15 @@ describeWithApiserver('service accounts', () => {
     const client = hub.withToken(proxy);
     await client.get<Named>(target);
     await client.get('/api/v1');
+    // An old form of a watch, with objects in it: no discovery, although its path begins like one.
+    const oldWatch = '/api/v1/watch/namespaces/shop/services?timeoutSeconds=1';
+    expect(await statusOf(client, oldWatch)).toBe(200);
     await cutAndRestart();
     expect((await hub.withToken(proxy).get<Named>(target)).metadata.name).toBe('till');
     expect(await statusOf(hub.withToken(proxy), '/api/v1')).toBe(200);
     expect(await statusOf(hub.withToken(dns), target)).toBe(503);
     expect(await statusOf(hub.withToken(dns), '/api/v1')).toBe(503);
+    expect(await statusOf(hub.withToken(proxy), oldWatch)).toBe(503);
     await plane.request('DELETE', binding);
   });
 
