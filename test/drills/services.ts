@@ -3,6 +3,7 @@
 import type { Drill } from './drill.ts';
 import { cut } from './services/cut.ts';
 import { heal } from './services/heal.ts';
+import { many } from './services/many.ts';
 import { online } from './services/online.ts';
 import { rebootOffline, yardstick } from './services/reboot.ts';
 import type { Times } from './services/reboot.ts';
@@ -22,6 +23,9 @@ export const services: Drill = {
     if (wanted('a')) await report.part('(a) the cloud is in reach', () => online(stage));
     memory('with the cloud in reach');
     if (['b', 'c', 'd'].some(wanted)) await oneOutage(stage, wanted, memory);
+    // Minutes of work for kube-proxy: not in the gate, unless it is asked for.
+    if (only.has('e') || (wanted('e') && !context.quick))
+      await report.part('(e) the services of a large cluster', () => many(stage));
   },
 };
 
