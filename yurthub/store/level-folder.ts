@@ -26,6 +26,9 @@ export interface LevelTuning {
 /** A file of the store's owner in the folder, which LevelDB leaves alone: see yurthub/sealed-store.ts. */
 export const keyCheckName = 'key-check';
 
+/** Objects are a few KB: with LevelDB's 4 KB nearly every one would be a block of its own, with its own index entry. */
+const blockBytes = 16 * 1024;
+
 /** What had to be done to open: nothing, LevelDB's repair, or a start with an empty folder. */
 export type Recovery = 'none' | 'repaired' | 'set_aside';
 
@@ -116,6 +119,7 @@ async function openHandle(directory: string, tuning: LevelTuning, createIfMissin
     await handle.open({
       createIfMissing,
       compression: true,
+      blockSize: blockBytes,
       writeBufferSize: tuning.writeBufferBytes,
       cacheSize: tuning.cacheBytes,
       maxOpenFiles: tuning.maxOpenFiles,
