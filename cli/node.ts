@@ -28,7 +28,7 @@ export const nodeFlags: readonly Flag[] = [
 /** Resolves when the hub has stopped. Rejects with SettingsError, StoreOpenError and others that have a code. */
 export async function runNodeCommand(flags: RawSettings, signal: AbortSignal, version: string): Promise<void> {
   const settings = readNodeSettings(flags);
-  // Loaded only now: LevelDB and undici are not needed to say what is wrong with the settings.
+  // Loaded only now: LevelDB is not needed to say what is wrong with the settings.
   const { runNode } = await import('../yurthub/node.ts');
   await runNode(settings, signal, version);
 }

@@ -1,4 +1,9 @@
-// Reading single-valued headers from maps whose values may be lists.
+// Maps of headers, whose values may be lists.
+
+/** An object without Object's properties. V8 keeps one of a class faster and smaller than one of Object.create(null). */
+export class HeaderMap {}
+Object.setPrototypeOf(HeaderMap.prototype, null);
+Reflect.deleteProperty(HeaderMap.prototype, 'constructor');
 
 /** The value of a header, the first if there are several; undefined when absent. Names are lower case. */
 export function headerValue(

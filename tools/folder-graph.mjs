@@ -20,8 +20,6 @@ export const allowedImports = {
 export const packageHomes = {
   level: ['yurthub/store'],
   'classic-level': ['yurthub/store'],
-  undici: ['yurthub/uplink'],
-  'undici/lib/dispatcher/client.js': ['yurthub/uplink'],
   winston: ['runtime/log'],
   'prom-client': ['runtime/metrics'],
   yaml: ['runtime/', 'kube/', 'cli/', 'test/'],

@@ -51,8 +51,8 @@ describe.each(ways)('by %s', (_way, statement) => {
     expect(problemsOf({ 'yurthub/a.ts': statement('left-pad') })).toEqual([
       'yurthub/a.ts: package left-pad has no home in tools/folder-graph.mjs',
     ]);
-    expect(problemsOf({ 'yurthub/front/a.ts': statement('undici') })).toEqual([
-      'yurthub/front/a.ts: package undici is wrapped in yurthub/uplink; import that instead',
+    expect(problemsOf({ 'yurthub/front/a.ts': statement('level') })).toEqual([
+      'yurthub/front/a.ts: package level is wrapped in yurthub/store; import that instead',
     ]);
   });
 
@@ -68,7 +68,7 @@ describe.each(ways)('by %s', (_way, statement) => {
   test('what is allowed is not reported', () => {
     expect(problemsOf({ 'yurthub/front/a.ts': statement('../../kube/b.ts') })).toEqual([]);
     expect(problemsOf({ 'yurthub/front/a.ts': statement('../store/b.ts') })).toEqual([]);
-    expect(problemsOf({ 'yurthub/uplink/a.ts': statement('undici') })).toEqual([]);
+    expect(problemsOf({ 'yurthub/store/a.ts': statement('level') })).toEqual([]);
     expect(problemsOf({ 'yurthub/a.ts': statement('node:fs') })).toEqual([]);
   });
 });
@@ -80,7 +80,7 @@ test('a daemon may not import another, not even in a test; a test may use what s
 });
 
 test('a folder beside a home whose name begins likewise is no home', () => {
-  expect(problemsOf({ 'yurthub/uplink-two/a.ts': "import { a } from 'undici';" })).toHaveLength(1);
+  expect(problemsOf({ 'yurthub/store-two/a.ts': "import { a } from 'level';" })).toHaveLength(1);
 });
 
 test('a folder is reported for being unknown even if its files import nothing', () => {

@@ -1,5 +1,5 @@
 // A request body that may be dropped, read whole, or read and then forwarded. It stands between the connection and its reader:
-// a reader that destroys its body (as undici does when the upstream fails) must not destroy the client's connection with it,
+// a reader that destroys its body (as a failed upload does) must not destroy the client's connection with it,
 // or the client would see a reset instead of the answer.
 import { Readable } from 'node:stream';
 import { BodyTooLargeError, ClientGoneError } from '../errors.ts';

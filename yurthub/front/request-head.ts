@@ -1,4 +1,5 @@
 // What of a client's request head may go on: a pure look at method, target and headers before anything else sees them.
+import { HeaderMap } from '../../runtime/headers.ts';
 import type { Headers } from '../types.ts';
 
 export type HeadRefusal = {
@@ -21,11 +22,6 @@ const hopByHop = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
-
-/** An object without Object's properties. V8 keeps one of a class faster and smaller than one of Object.create(null). */
-class HeaderMap {}
-Object.setPrototypeOf(HeaderMap.prototype, null);
-Reflect.deleteProperty(HeaderMap.prototype, 'constructor');
 
 /**
  * The headers of a request from node's flat list of names and values, names in lower case, without pseudo headers,

@@ -1,4 +1,5 @@
 // Everything that leads to one API server: its connections in both lanes, and the state of the path.
+import type { OnReadOpts } from 'node:net';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Headers, Lane } from '../types.ts';
@@ -57,7 +58,7 @@ export class ApiServer implements MonitoredPath {
     this.#origin = origin;
     const unary = (lane: Lane): UnaryPool =>
       new UnaryPool(
-        { origin, dial: () => this.#dial(lane, 'unary', this.#stop.signal) },
+        { clock: parts.clock, host, dial: (onread) => this.#dial(lane, 'unary', this.#stop.signal, onread) },
         { maxConnections: settings.maxUnaryConnections, idleMs: settings.unaryIdleMs },
       );
     this.#unary = { node: unary('node'), bearer: unary('bearer') };
@@ -226,7 +227,7 @@ export class ApiServer implements MonitoredPath {
 
   // Connections
 
-  async #dial(lane: Lane, kind: DialKind, signal: AbortSignal): Promise<Dialled> {
+  async #dial(lane: Lane, kind: DialKind, signal: AbortSignal, onread?: OnReadOpts): Promise<Dialled> {
     const { metrics, credentials, clock } = this.#parts;
     try {
       const dialled = await dialTls(this.#target, {
@@ -235,6 +236,7 @@ export class ApiServer implements MonitoredPath {
         timeoutMs: this.#settings.dialTimeoutMs,
         clock,
         signal,
+        onread,
       });
       metrics.connects.inc({ kind, outcome: 'connected' });
       this.#monitor.measured(dialled.roundTripMs);

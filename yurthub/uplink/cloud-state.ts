@@ -94,6 +94,7 @@ const byCode: Readonly<Record<string, LossReason>> = {
   CERT_NOT_YET_VALID: 'certificate_time',
   CERT_HAS_EXPIRED: 'certificate_time',
   ERR_NO_H2: 'protocol',
+  ERR_ANSWER_SYNTAX: 'protocol',
 };
 
 /** The reason in a connection error of Node.js, by its code. */

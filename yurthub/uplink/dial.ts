@@ -37,6 +37,8 @@ export function dialTls(
     signal: AbortSignal;
     /** Called when the TCP connection stands: TLS is still to come. */
     connected?: () => void;
+    /** Where what arrives is put, instead of into the socket's stream. */
+    onread?: net.OnReadOpts | undefined;
   },
 ): Promise<Dialled> {
   const { clock, signal, timeoutMs } = options;
@@ -56,6 +58,8 @@ export function dialTls(
       checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(name, certificate),
       secureContext: options.secureContext,
       ALPNProtocols: [options.alpn],
+      // Passed on to the socket; its types know it for net.connect only.
+      ...(options.onread === undefined ? {} : ({ onread: options.onread } as object)),
     });
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 15_000);

@@ -1,7 +1,7 @@
 // What of a header block belongs to one connection only and must not be passed on (RFC 9110 section 7.6.1).
 import type { Headers } from '../types.ts';
 
-const perConnection = new Set([
+export const perConnection: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -28,51 +28,41 @@ export function responseHeaders(
   return strip(headers, 'content-length' in headers ? trailer : none);
 }
 
-/** Request headers in the flat form that undici takes, stripped like `requestHeaders`; values of repeated ones are lists. */
-export function flatRequestHeaders(headers: Headers): (string | string[])[] {
+/** A line break or control character in it would begin a field, or a request, of its own. */
+const notInValue = /[^\t\x20-\x7e\x80-\xff]/;
+const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const target = /^[\x21-\x7e]+$/;
+
+/**
+ * The head of a request as HTTP/1.1 writes it, up to and with the empty line, in latin1. Headers are stripped like
+ * `requestHeaders`, and those that say how long the body is are written anew: `length` bytes, or in chunks, or undefined for
+ * no body. Throws TypeError for what cannot be written.
+ */
+export function requestHeadText(
+  request: { readonly method: string; readonly target: string; readonly headers: Headers },
+  host: string,
+  length: number | 'chunked' | undefined,
+): string {
+  if (!token.test(request.method) || !target.test(request.target))
+    throw new TypeError('the request line cannot be written');
+  let text = `${request.method} ${request.target} HTTP/1.1\r\nhost: ${host}\r\n`;
+  const { headers } = request;
   const named = namedIn(headers['connection']);
-  const flat: (string | string[])[] = [];
   for (const name in headers) {
     const value = headers[name];
-    if (value === undefined || isDropped(name, neverForwarded, named)) continue;
-    flat.push(name, value as string | string[]);
+    if (value === undefined || name === 'content-length' || isDropped(name, neverForwarded, named)) continue;
+    if (!token.test(name)) throw new TypeError('a header name cannot be written');
+    if (typeof value === 'string') text += line(name, value);
+    else for (const one of value) text += line(name, one);
   }
-  return flat;
+  if (length === 'chunked') text += 'transfer-encoding: chunked\r\n';
+  else if (length !== undefined) text += `content-length: ${length}\r\n`;
+  return `${text}\r\n`;
 }
 
-/** `responseHeaders` of undici's raw header list in one pass: this runs for every answer. */
-export function answerHeaders(raw: readonly Buffer[]): Record<string, string | string[]> {
-  const headers: Record<string, string | string[]> = {};
-  let connection: string | undefined;
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = text(raw[i]).toLowerCase();
-    const value = text(raw[i + 1]);
-    if (name === 'connection') connection = connection === undefined ? value : `${connection},${value}`;
-    if (!perConnection.has(name)) add(headers, name, value);
-  }
-  if (headers['trailer'] !== undefined && headers['content-length'] !== undefined) delete headers['trailer'];
-  for (const name of namedIn(connection)) delete headers[name];
-  return headers;
-}
-
-/** undici's raw header list, names in lower case; a name that comes more than once becomes a list. */
-export function fromRawHeaders(raw: readonly (Buffer | string)[]): Record<string, string | string[]> {
-  const headers: Record<string, string | string[]> = {};
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    add(headers, text(raw[i]).toLowerCase(), text(raw[i + 1]));
-  }
-  return headers;
-}
-
-function add(headers: Record<string, string | string[]>, name: string, value: string): void {
-  const present = headers[name];
-  if (present === undefined) headers[name] = value;
-  else if (typeof present === 'string') headers[name] = [present, value];
-  else present.push(value);
-}
-
-function text(part: Buffer | string | undefined): string {
-  return typeof part === 'string' ? part : (part?.toString('latin1') ?? '');
+function line(name: string, value: string): string {
+  if (notInValue.test(value)) throw new TypeError(`the value of header ${name} cannot be written`);
+  return `${name}: ${value}\r\n`;
 }
 
 function strip(

@@ -248,7 +248,7 @@ export class HubUplink implements Uplink {
     if (body.readableDidRead) return await request.readBody(Infinity);
     if (holdsBody(headerValue(headers, 'content-length'), maxHeldRequestBytes))
       return await request.readBody(maxHeldRequestBytes);
-    // Never the stream itself: undici destroys it after the upload, and an Http2Stream is the response as well.
+    // Never the stream itself: an upload that is given up would end it, and an Http2Stream is the response as well.
     return body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
   }
 

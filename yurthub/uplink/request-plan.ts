@@ -43,3 +43,8 @@ export function planRetry(
 export function holdsBody(contentLength: string | undefined, maxHeldBytes: number): boolean {
   return contentLength !== undefined && /^\d+$/.test(contentLength) && Number(contentLength) <= maxHeldBytes;
 }
+
+/** Methods whose requests say that they have no body, where they have none (RFC 9110 8.6). */
+export function hasPayload(method: string): boolean {
+  return method === 'POST' || method === 'PUT' || method === 'PATCH';
+}

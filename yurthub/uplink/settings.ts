@@ -19,7 +19,7 @@ export interface UplinkSettings extends ProbeTimes, SteadySettings {
   readonly maxStreamsPerSession: number;
   readonly streamWindowBytes: number;
   readonly sessionWindowBytes: number;
-  /** A unary answer is paused when its client is this far behind (pausing undici is expensive: stack.md). */
+  /** A unary answer is paused when its client is this far behind. */
   readonly maxQueuedBytes: number;
   /** The same for watches and followed logs, of which there are many. */
   readonly maxStreamQueuedBytes: number;

@@ -1,6 +1,9 @@
 // The unary connections to one API server in one lane: bounded, the most recently used first, waiters in order.
-import { UnaryConnection } from './unary-connection.ts';
+import type { OnReadOpts } from 'node:net';
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import { FieldNames } from './answer-head.ts';
 import type { Dialled } from './dial.ts';
+import { UnaryConnection } from './unary-connection.ts';
 
 interface Waiter {
   readonly resolve: (connection: UnaryConnection) => void;
@@ -8,17 +11,26 @@ interface Waiter {
 }
 
 export interface UnaryPoolParts {
-  readonly origin: string;
+  readonly clock: Clock;
+  /** Host and port of the API server, as requests name it. */
+  readonly host: string;
   /** Dials with the present credentials. */
-  readonly dial: () => Promise<Dialled>;
+  readonly dial: (onread: OnReadOpts) => Promise<Dialled>;
 }
+
+/** As much as one TLS record brings: node reads no more at once. */
+const readBufferBytes = 16 << 10;
 
 export class UnaryPool {
   readonly #parts: UnaryPoolParts;
   readonly #settings: { maxConnections: number; idleMs: number };
   readonly #all = new Set<UnaryConnection>();
-  readonly #idle: UnaryConnection[] = [];
-  readonly #returning: UnaryConnection[] = [];
+  /** Least recently used first. */
+  readonly #idle: { connection: UnaryConnection; untilMs: number }[] = [];
+  #idleTimer: Timer | undefined;
+  readonly #names = new FieldNames();
+  /** Of all connections: what is read is used before anything else is read. */
+  readonly #readBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
   #waiters: Waiter[] = [];
   #dialling = 0;
   #destroyed = false;
@@ -69,19 +81,10 @@ export class UnaryPool {
   /** A connection of one's own without waiting, if one is idle. */
   takeIdle(): UnaryConnection | undefined {
     for (;;) {
-      const connection = this.#idle.pop();
+      const connection = this.#idle.pop()?.connection;
       if (connection === undefined || connection.usable) return connection;
       connection.destroy();
     }
-  }
-
-  /** Gives a connection back in another turn: undici closes one that must not be kept right after its answer. */
-  releaseLater(connection: UnaryConnection): void {
-    this.#returning.push(connection);
-    if (this.#returning.length > 1) return;
-    setImmediate(() => {
-      for (const returned of this.#returning.splice(0)) this.release(returned);
-    });
   }
 
   /** Gives a connection back; one that cannot be used again is closed. */
@@ -92,14 +95,18 @@ export class UnaryPool {
       return;
     }
     const waiter = this.#waiters.shift();
-    if (waiter === undefined) this.#idle.push(connection);
-    else waiter.resolve(connection);
+    if (waiter !== undefined) waiter.resolve(connection);
+    else {
+      const idleMs = Math.min(this.#settings.idleMs, connection.serverIdleMs);
+      this.#idle.push({ connection, untilMs: this.#parts.clock.monotonicMs() + idleMs });
+      this.#idleTimer ??= this.#parts.clock.after(idleMs, () => this.#closeIdle());
+    }
   }
 
   /** Closes what is idle and lets the rest finish: for new credentials. */
   retire(): void {
     for (const connection of this.#all) connection.retired = true;
-    for (const connection of this.#idle.splice(0)) connection.destroy();
+    for (const { connection } of this.#idle.splice(0)) connection.destroy();
   }
 
   rejectWaiters(error: Error): void {
@@ -108,6 +115,7 @@ export class UnaryPool {
 
   destroy(error: Error): void {
     this.#destroyed = true;
+    this.#idleTimer?.cancel();
     this.rejectWaiters(error);
     for (const connection of this.#all) connection.destroy();
   }
@@ -116,19 +124,25 @@ export class UnaryPool {
     if (this.#dialling >= this.#waiters.length) return;
     if (this.#all.size + this.#dialling >= this.#settings.maxConnections) return;
     this.#dialling += 1;
-    this.#parts.dial().then(
+    let connection: UnaryConnection | undefined;
+    let early = false;
+    const onread: OnReadOpts = {
+      buffer: this.#readBuffer,
+      callback: (bytes) => {
+        // A server that speaks first answers something that nobody has asked.
+        if (connection === undefined) early = true;
+        return connection?.received(this.#readBuffer.subarray(0, bytes)) ?? true;
+      },
+    };
+    this.#parts.dial(onread).then(
       ({ socket }) => {
         this.#dialling -= 1;
-        const connection = new UnaryConnection(this.#parts.origin, socket, this.#settings, () => {
-          this.#all.delete(connection);
-          const at = this.#idle.indexOf(connection);
-          if (at >= 0) this.#idle.splice(at, 1);
-          this.#dialIfNeeded();
-        });
-        this.#all.add(connection);
-        // Was ready in the moment of the end: nobody would close it any more.
-        if (this.#destroyed) connection.destroy();
-        else this.release(connection);
+        const made = new UnaryConnection(this.#parts.host, socket, this.#names, () => this.#closed(made));
+        connection = made;
+        this.#all.add(made);
+        // Destroyed: was ready in the moment of the end, and nobody would close it any more.
+        if (this.#destroyed || early) made.destroy();
+        else this.release(made);
       },
       (error: Error) => {
         this.#dialling -= 1;
@@ -136,5 +150,23 @@ export class UnaryPool {
         this.#dialIfNeeded();
       },
     );
+  }
+
+  #closed(connection: UnaryConnection): void {
+    this.#all.delete(connection);
+    const at = this.#idle.findIndex((entry) => entry.connection === connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+    this.#dialIfNeeded();
+  }
+
+  #closeIdle(): void {
+    const nowMs = this.#parts.clock.monotonicMs();
+    let nextMs = Infinity;
+    for (const { connection, untilMs } of this.#idle) {
+      if (untilMs <= nowMs) connection.destroy();
+      else nextMs = Math.min(nextMs, untilMs);
+    }
+    this.#idleTimer =
+      nextMs === Infinity ? undefined : this.#parts.clock.after(nextMs - nowMs, () => this.#closeIdle());
   }
 }
