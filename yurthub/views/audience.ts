@@ -47,8 +47,22 @@ export class Audience {
 
   tell(entry: LogEntry): void {
     this.#log.append(entry);
-    for (const watcher of this.#watchers) watcher.deliver(entry.frame);
+    for (const watcher of this.#watchers) {
+      if (entry.local && watcher instanceof LateWatcher && !watcher.reached) watcher.missedLocalChange = true;
+      watcher.deliver(entry.frame);
+    }
     for (const follower of this.#followers) follower.deliver(entry.frame);
+  }
+
+  /** Those to whom a change of our own was not told because the view was behind them, and is not any more. Once each. */
+  owedReplay(): Watcher[] {
+    const owed: Watcher[] = [];
+    for (const watcher of this.#watchers) {
+      if (!(watcher instanceof LateWatcher) || !watcher.missedLocalChange || !watcher.reached) continue;
+      watcher.missedLocalChange = false;
+      owed.push(watcher);
+    }
+    return owed;
   }
 
   /** `frame` is called at most once, and only if somebody wants bookmarks. */

@@ -17,7 +17,7 @@ export interface FollowerSink {
 }
 
 export interface FollowerParts {
-  readonly views: ViewSet;
+  readonly views: Pick<ViewSet, 'has' | 'kept' | 'acquire'>;
   readonly sink: FollowerSink;
   /** `join`: a view that clients have made, as soon as there is one. `make`: one of our own. */
   readonly how: 'join' | 'make';

@@ -5,6 +5,8 @@ import type { Watcher } from './audience.ts';
 export class LateWatcher implements Watcher {
   readonly inner: Watcher;
   readonly #reached: () => boolean;
+  /** A change of our own came too early for it: the view has no version that would tell it again. */
+  missedLocalChange = false;
 
   constructor(inner: Watcher, reached: () => boolean) {
     this.inner = inner;
@@ -13,6 +15,10 @@ export class LateWatcher implements Watcher {
 
   get allowBookmarks(): boolean {
     return this.inner.allowBookmarks;
+  }
+
+  get reached(): boolean {
+    return this.#reached();
   }
 
   deliver(frame: Buffer): void {

@@ -199,6 +199,27 @@ test('a local change is told as MODIFIED, then a bookmark takes the client back 
   expect(resumed.seen).toEqual(['MODIFIED a@4 local']);
 });
 
+test('a local change that comes while a client is ahead of the view reaches it when the view has caught up', async () => {
+  const view = newView();
+  await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+  const client = new Client(true);
+  await view.watchFrom('20', client);
+  shownAs.set('a', 'local');
+  await view.localChange(() => true);
+  expect(client.seen).toEqual([]);
+  await event(view, 'MODIFIED', configMap('b', '15'));
+  expect(client.seen).toEqual([]);
+  await event(view, 'BOOKMARK', bookmark('30'));
+  await event(view, 'BOOKMARK', bookmark('31'));
+  expect(client.seen).toEqual([
+    'BOOKMARK -@30',
+    'MODIFIED a@4 local',
+    'MODIFIED b@15 x',
+    'BOOKMARK -@30',
+    'BOOKMARK -@31',
+  ]);
+});
+
 describe('an object that a filter hides', () => {
   const hide = (name: string, resourceVersion: string): object => configMap(name, resourceVersion, hidden);
 

@@ -168,6 +168,7 @@ export class View {
       if (load instanceof FirstListLoad) await this.#applyFirstList(load, head);
       else if (load instanceof RelistLoad) await this.#applyDifference(load, head);
       else throw new TypeError('not a list of this view');
+      await this.#repayReplays();
     });
   }
 
@@ -185,6 +186,7 @@ export class View {
   async #applyAllQueued(): Promise<void> {
     try {
       while (this.#queue.length > 0) await this.#applyQueued();
+      await this.#repayReplays();
     } catch (error) {
       this.#failure = error;
       throw error;
@@ -305,12 +307,7 @@ export class View {
       if (resume.kind === 'entries') {
         for (const entry of resume.entries) watcher.deliver(entry.frame);
       } else {
-        for (const item of await this.#storage.items(this.#members)) {
-          const shown = this.#present(item);
-          const type = shown === undefined ? 'DELETED' : 'MODIFIED';
-          watcher.deliver(this.#wire.frame(type, this.#typeMeta, shown ?? item.bytes));
-        }
-        if (watcher.allowBookmarks) watcher.deliver(this.#bookmarkFrame(false));
+        await this.#replay(watcher);
       }
       const seen = compareResourceVersions(resourceVersion, this.#resourceVersion) > 0;
       this.#audience.add(seen ? this.#notBefore(resourceVersion, watcher) : watcher);
@@ -499,6 +496,20 @@ export class View {
 
   #notBefore(resourceVersion: string, inner: Watcher): Watcher {
     return new LateWatcher(inner, () => compareResourceVersions(this.#resourceVersion, resourceVersion) > 0);
+  }
+
+  /** Everything as it looks now, for a client of which it is not known what it was shown; then a bookmark. */
+  async #replay(watcher: Watcher): Promise<void> {
+    for (const item of await this.#storage.items(this.#members)) {
+      const shown = this.#present(item);
+      const type = shown === undefined ? 'DELETED' : 'MODIFIED';
+      watcher.deliver(this.#wire.frame(type, this.#typeMeta, shown ?? item.bytes));
+    }
+    if (watcher.allowBookmarks) watcher.deliver(this.#bookmarkFrame(false));
+  }
+
+  async #repayReplays(): Promise<void> {
+    for (const watcher of this.#audience.owedReplay()) await this.#replay(watcher);
   }
 
   async #deliverAll(watcher: Watcher): Promise<void> {
