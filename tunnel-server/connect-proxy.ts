@@ -1,4 +1,4 @@
-// Way in 2: a CONNECT proxy over TLS for Prometheus (`proxy_url`) and for people. A client shows a certificate of the cluster
+// Way in 2: a proxy over TLS for Prometheus (`proxy_url`) and for people: CONNECT, and requests for http:// as they are. A client shows a certificate of the cluster
 // or a token, and reaches nodes, and pods on them, that it may `get` nodes/proxy of; nothing else, or it would be an open
 // proxy into the network of the control plane.
 import type { IncomingMessage } from 'node:http';
@@ -11,6 +11,7 @@ import { TunnelError } from '../tunnel/errors.ts';
 import { RefusedError } from '../tunnel/refusal.ts';
 import type { Authorizer, ClientIdentity } from './authorizer.ts';
 import type { Connector } from './connector.ts';
+import { forwardRequest } from './forward-request.ts';
 import { proxyToken } from './proxy-credential.ts';
 import type { Route } from './route.ts';
 
@@ -49,9 +50,18 @@ export class ConnectProxy {
         noDelay: true,
         keepAlive: true,
       },
-      (_request, response) => {
-        response.writeHead(405, { 'content-type': 'text/plain', allow: 'CONNECT' });
-        response.end('only CONNECT\n');
+      (request, response) => {
+        const client: { name?: string } = {};
+        void forwardRequest(request, response, (authority, gone) =>
+          parts.connector.open(
+            {
+              way: 'proxy',
+              authority,
+              allow: (route, signal) => this.#allow(client, request, request.socket as tls.TLSSocket, route, signal),
+            },
+            gone,
+          ),
+        ).then(() => this.#left(client.name));
       },
     );
     this.#server.maxConnections = settings.maxConnections;

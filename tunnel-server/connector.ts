@@ -2,6 +2,7 @@
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../runtime/clock.ts';
+import { LinkedAbort } from '../runtime/linked-abort.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Endpoint } from '../runtime/settings.ts';
 import { headerText, RefusedError, refusalOf } from '../tunnel/refusal.ts';
@@ -26,14 +27,17 @@ export interface ConnectorSettings {
   readonly maxStreamsPerNode: number;
 }
 
-export interface ConnectRequest {
+export interface OpenRequest {
   readonly way: Way;
   readonly authority: string;
+  /** Called with the route before anything is dialled; throws RefusedError. */
+  allow(route: Route, signal: AbortSignal): Promise<void>;
+}
+
+export interface ConnectRequest extends OpenRequest {
   readonly socket: net.Socket;
   /** What the client sent behind the head of its request. */
   readonly head: Buffer;
-  /** Called with the route before anything is dialled; throws RefusedError. */
-  allow(route: Route, signal: AbortSignal): Promise<void>;
 }
 
 /** What a client may send before it has its answer. */
@@ -47,7 +51,7 @@ const holdMs = 200;
 export class Connector {
   readonly #parts: ConnectorParts;
   readonly #settings: ConnectorSettings;
-  readonly #sockets = new Set<net.Socket>();
+  readonly #open = new Set<Duplex>();
 
   constructor(parts: ConnectorParts, settings: ConnectorSettings) {
     this.#parts = parts;
@@ -55,66 +59,94 @@ export class Connector {
   }
 
   get openStreams(): number {
-    return this.#sockets.size;
+    return this.#open.size;
   }
 
   /** Cuts everything that is open. */
   destroy(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    for (const stream of this.#open) stream.destroy();
   }
 
-  /** Resolves when the connection is over; never rejects. */
+  /** Answers a CONNECT and joins the two ends. Resolves when the connection is over; never rejects. */
   async connect(request: ConnectRequest): Promise<void> {
-    const { metrics, clock, log } = this.#parts;
-    const { way, socket, authority } = request;
-    const startMs = clock.monotonicMs();
+    const { metrics, clock } = this.#parts;
+    const { way, socket } = request;
     const abort = new AbortController();
-    const timer = clock.after(this.#settings.dialTimeoutMs, () =>
-      abort.abort(
-        new RefusedError('timeout', `dial ${headerText(authority)}: no answer in ${this.#settings.dialTimeoutMs} ms`),
-      ),
+    const early = new EarlyBytes(socket, request.head, () => abort.abort());
+    this.#opened(way, socket);
+    let far: SpliceEnd;
+    try {
+      far = await this.#reach(request, abort.signal);
+    } catch (error) {
+      early.drop();
+      if (error instanceof RefusedError) refuse(socket, error);
+      else socket.destroy();
+      return;
+    }
+    early.giveBack();
+    socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+    const held = new Promise<void>((resolve) => {
+      const hold = clock.after(holdMs, resolve);
+      for (const event of ['data', 'end', 'close'] as const) socket.once(event, () => (hold.cancel(), resolve()));
+    });
+    const result = await splice(socketEnd(socket), far, held);
+    metrics.bytes(way, result.backBytes, result.forthBytes);
+  }
+
+  /** A connection for a caller that speaks on it itself, and ends it. Rejects with RefusedError, or when `gone` aborts. */
+  async open(request: OpenRequest, gone: AbortSignal): Promise<Duplex> {
+    const { stream } = await this.#reach(request, gone);
+    this.#opened(request.way, stream);
+    return stream;
+  }
+
+  #opened(way: Way, stream: Duplex): void {
+    this.#open.add(stream);
+    this.#parts.metrics.streams(way, 1);
+    const over = (): void => {
+      this.#open.delete(stream);
+      this.#parts.metrics.streams(way, -1);
+    };
+    if (stream.closed) over();
+    else stream.once('close', over);
+  }
+
+  /** Route, rights and dial, within the deadline, and counted. Rejects with RefusedError, or with `cancelled`. */
+  async #reach(request: OpenRequest, gone: AbortSignal): Promise<SpliceEnd> {
+    const { way, authority } = request;
+    const { metrics, clock, log, view } = this.#parts;
+    const { dialTimeoutMs } = this.#settings;
+    const startMs = clock.monotonicMs();
+    using abort = new LinkedAbort(gone);
+    const timer = clock.after(dialTimeoutMs, () =>
+      abort.abort(new RefusedError('timeout', `dial ${headerText(authority)}: no answer in ${dialTimeoutMs} ms`)),
     );
-    const early = new EarlyBytes(socket, request.head, () => abort.abort(cancelled));
-    this.#sockets.add(socket);
-    metrics.streams(way, 1);
     try {
       const target = parseTarget(authority);
-      const chosen = route(target, this.#parts.view);
+      const chosen = route(target, view);
       await request.allow(chosen, abort.signal);
       abort.signal.throwIfAborted();
       const far = await this.#dial(way, target, chosen, abort.signal);
-      timer.cancel();
       metrics.dialled(way, clock.monotonicMs() - startMs);
-      early.giveBack();
-      socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
-      const held = new Promise<void>((resolve) => {
-        const hold = clock.after(holdMs, resolve);
-        for (const event of ['data', 'end', 'close'] as const) socket.once(event, () => (hold.cancel(), resolve()));
-      });
-      const result = await splice(socketEnd(socket), far, held);
-      metrics.bytes(way, result.backBytes, result.forthBytes);
+      return far;
     } catch (error) {
-      timer.cancel();
-      early.drop();
-      const reason: unknown = abort.signal.aborted ? abort.signal.reason : error;
-      if (reason === cancelled) {
+      if (gone.aborted) {
         metrics.dial(way, 'cancelled');
-        socket.destroy();
-        return;
+        throw cancelled;
       }
+      const reason: unknown = abort.signal.aborted ? abort.signal.reason : error;
       const refusal = reason instanceof RefusedError ? reason : new RefusedError('failed', String(reason), reason);
       metrics.dial(way, refusal.reason);
       log.debug('a connection was refused', { way, target: authority, reason: refusal.reason, why: refusal.message });
-      refuse(socket, refusal);
+      throw refusal;
     } finally {
-      this.#sockets.delete(socket);
-      metrics.streams(way, -1);
+      timer.cancel();
     }
   }
 
   async #dial(way: Way, target: Endpoint, chosen: Route, signal: AbortSignal): Promise<SpliceEnd> {
     const { metrics, registry } = this.#parts;
-    if (this.#sockets.size > this.#settings.maxStreams)
+    if (this.#open.size > this.#settings.maxStreams)
       throw new RefusedError('limit', `${this.#settings.maxStreams} connections through this server are open already`);
     if (chosen.kind === 'direct') {
       const socket = await dialDirectly(chosen.target, formatTarget(target), signal);

@@ -60,8 +60,8 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
 }
 
 /** Whether a command ends with 0. */
-export async function succeeds(argv: readonly string[]): Promise<boolean> {
-  return (await runFully(argv, { mayFail: true })).code === 0;
+export async function succeeds(argv: readonly string[], options: RunOptions = {}): Promise<boolean> {
+  return (await runFully(argv, { ...options, mayFail: true })).code === 0;
 }
 
 export interface WaitOptions {

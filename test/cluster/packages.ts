@@ -1,5 +1,6 @@
 // Debian packages that nodes need, installed where they are missing, and only then.
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { run, succeeds } from './commands.ts';
 import { HarnessError } from './errors.ts';
 
@@ -44,4 +45,22 @@ export async function installPackages(say: (line: string) => void): Promise<void
     await run(['apt-get', 'update', '-q'], { env, timeoutMs: 300_000 });
   }
   await run(install, { env, timeoutMs: 600_000 });
+}
+
+/** A program of a Debian package that is unpacked into `folder` and not installed: no service of it is started. */
+export async function unpackedProgram(debianPackage: string, program: string, folder: string): Promise<string> {
+  const file = path.join(folder, debianPackage, program);
+  if (existsSync(file)) return file;
+  const download = path.join(folder, `${debianPackage}.download`);
+  mkdirSync(download, { recursive: true });
+  // As root apt drops its rights for the download, and then may not write here.
+  const argv = ['apt-get', 'download', '-q', '-o', 'APT::Sandbox::User=root', debianPackage];
+  if (!(await succeeds(argv, { cwd: download, timeoutMs: 300_000 }))) {
+    await run(['apt-get', 'update', '-q'], { timeoutMs: 300_000 });
+    await run(argv, { cwd: download, timeoutMs: 300_000 });
+  }
+  const [archive = ''] = readdirSync(download).filter((name) => name.endsWith('.deb'));
+  await run(['dpkg-deb', '-x', path.join(download, archive), path.join(folder, debianPackage)], { timeoutMs: 120_000 });
+  rmSync(download, { recursive: true, force: true });
+  return file;
 }

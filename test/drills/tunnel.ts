@@ -2,6 +2,7 @@
 // that have the same addresses, and goes on when links and servers fail.
 import type { Drill } from './drill.ts';
 import { failures } from './tunnel/failures.ts';
+import { scrapes } from './tunnel/scrapes.ts';
 import { TunnelStage } from './tunnel/stage.ts';
 import { verbs } from './tunnel/verbs.ts';
 import { withoutTunnel } from './tunnel/without.ts';
@@ -18,6 +19,7 @@ export const tunnel: Drill = {
     if (wanted('a')) await report.part('(a) without agents', () => withoutTunnel(stage));
     await stage.startAgents();
     if (wanted('b')) await report.part('(b) every verb, both sites', () => verbs(stage));
+    if (wanted('p')) await report.part('(p) Prometheus and people through the proxy', () => scrapes(stage));
     if (wanted('c')) await report.part('(c) links and servers that fail', () => failures(stage));
     for (const line of stage.memory()) report.say(line);
   },

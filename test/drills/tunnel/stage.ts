@@ -22,6 +22,7 @@ export const nodeNames = ['site-a', 'site-b'] as const;
 const sharedLan = 77;
 const agentPort = 10262;
 const opsPort = 10265;
+const proxyPort = 10264;
 const memoryFlags = ['--max-semi-space-size=1', '--max-old-space-size=96'];
 
 interface NodeListing {
@@ -131,6 +132,7 @@ export class TunnelStage {
     const settings = {
       listen: `${plane.address}:${agentPort}`,
       opsListen: `${plane.address}:${opsPort}`,
+      proxyListen: `${plane.address}:${proxyPort}`,
       certificateFile: pem,
       keyFile: pem,
       clientCAFile: plane.caFile,
@@ -148,6 +150,20 @@ export class TunnelStage {
       everyMs: 20,
       context: () => logTail(logFile),
     });
+  }
+
+  /** HOST:PORT of the CONNECT proxy. */
+  get proxy(): string {
+    return `${this.cluster.plane.address}:${proxyPort}`;
+  }
+
+  /** A folder of the drill, which goes with it; what lies in its `log` is kept if the drill fails. */
+  get folder(): string {
+    return this.#folder;
+  }
+
+  get processes(): ProcessTable {
+    return this.#processes;
   }
 
   async killServer(): Promise<void> {
@@ -258,7 +274,7 @@ function egressSelector(socket: string): string {
 /** Says its node's name once, then a number every second, and serves its name on port 8080. */
 function pod(nodeName: string): Record<string, unknown> {
   const script = [
-    `mkdir -p /www; echo ${nodeName} > /www/index.html; httpd -p 8080 -h /www`,
+    `mkdir -p /www; echo ${nodeName} > /www/index.html; echo drill_pod 1 > /www/metrics; httpd -p 8080 -h /www`,
     `echo this is ${nodeName}`,
     'i=0; while true; do i=$((i+1)); echo tick $i; sleep 1; done',
   ];

@@ -185,6 +185,45 @@ describeWithApiserver('the CONNECT proxy', () => {
     }
   }, 60_000);
 
+  test('a request for http:// is handed on whole, without what was meant for the proxy', async () => {
+    const seen: string[] = [];
+    const web = await test_.target((socket) => {
+      socket.once('data', (chunk: Buffer) => {
+        seen.push(chunk.toString('latin1'));
+        socket.end('HTTP/1.1 200 OK\r\nX-Mine: yes\r\nContent-Length: 5\r\n\r\nhello');
+      });
+    });
+    const pem = test_.writePair('web.pem', plane.nodeCertificate('edge1'));
+    test_.agent('edge1', [server.addresses.agents.port], {
+      certificateFile: pem,
+      keyFile: pem,
+      kubeletAddress: `127.0.0.1:${web}`,
+    });
+    await eventually('the newer agent of edge1 is connected', async () => (await server.nodes())[0]?.connections === 2);
+    const ask = async (target: string, token: string): Promise<string> => {
+      const socket = tls.connect({
+        host: '127.0.0.1',
+        port: server.addresses.proxy!.port,
+        ca: test_.authority.pair.certificate,
+      });
+      const headers = `Host: x\r\nProxy-Authorization: Bearer ${token}\r\nAuthorization: Bearer kept\r\nX-Hop: 1\r\n`;
+      socket.write(`GET ${target} HTTP/1.1\r\n${headers}Connection: close, x-hop\r\n\r\n`);
+      return (await readAll(socket)).toString('latin1');
+    };
+    const token = await plane.token('default', 'scraper');
+    const reply = await ask(`http://edge1:${web}/metrics?a=b`, token);
+    expect(reply).toMatch(/^HTTP\/1\.1 200 OK\r\nx-mine: yes\r\n/i);
+    expect(reply.endsWith('\r\n\r\nhello')).toBe(true);
+    expect(seen[0]).toMatch(new RegExp(`^GET /metrics\\?a=b HTTP/1.1\r\n`));
+    expect(seen[0]).toContain(`host: edge1:${web}`);
+    expect(seen[0]).toContain('authorization: Bearer kept');
+    expect(seen[0]).not.toMatch(/proxy-authorization|x-hop/i);
+    expect(await ask(`http://edge2:${web}/`, token)).toMatch(/^HTTP\/1\.1 403 .*may not get nodes\/proxy of edge2/);
+    expect(await ask(`http://127.0.0.1:${web}/`, token)).toMatch(/^HTTP\/1\.1 403 /);
+    expect(await ask(`https://edge1:${web}/`, token)).toMatch(/^HTTP\/1\.1 405 /);
+    expect(await ask(`http://edge1:${web}/`, 'none')).toMatch(/^HTTP\/1\.1 407 /);
+  });
+
   test('what is no CONNECT, and what is no TLS, is told so', async () => {
     const socket = tls.connect({
       host: '127.0.0.1',
