@@ -125,7 +125,7 @@ export class Reflector {
 
   /** To be called when credentials have come or gone. */
   credentialsChanged(): void {
-    if (this.#parts.credential() !== undefined) this.#waiting?.resolve();
+    if (this.#waiting !== undefined && this.#parts.credential() !== undefined) this.#waiting.resolve();
     if (this.#credential?.isGood() === false) this.#stream?.abort(new NoCredentialError());
   }
 
