@@ -12,6 +12,7 @@ import type { AnswerSink, Exchange, ExchangeFailure, Outgoing } from './exchange
 import { GatewayError } from './gateway-filter.ts';
 import { requestHeaders } from './headers.ts';
 import type { UplinkMetrics } from './metrics.ts';
+import { isRepeatable } from './request-plan.ts';
 import { PathMonitor, type MonitoredPath } from './path-monitor.ts';
 import { SessionPool } from './session-pool.ts';
 import type { UplinkSettings } from './settings.ts';
@@ -210,6 +211,14 @@ export class ApiServer implements MonitoredPath {
     for (const attempt of this.#unanswered) attempt.giveUp(new Error(`${this.name} is silent`));
   }
 
+  giveUpForgotten(): void {
+    const beforeMs = this.#parts.clock.monotonicMs() - this.#settings.forgottenMs;
+    for (const attempt of this.#unanswered) {
+      if (attempt.startedMs > beforeMs) return;
+      if (attempt.mayBeForgotten) attempt.giveUp(new Error(`a connection to ${this.name} is silent`), true);
+    }
+  }
+
   rejectWaiting(): void {
     for (const attempt of this.#unanswered)
       if (!attempt.sent) attempt.giveUp(new Error(`${this.name} cannot be reached`));
@@ -333,6 +342,9 @@ export class ApiServer implements MonitoredPath {
     const pool = this.#unary[request.lane];
     const idle = fresh ? undefined : pool.takeIdle();
     if (idle !== undefined) {
+      // Whatever else, such as a server that thinks long, looks the same on a connection that has just carried something.
+      const wasLeftAlone = attempt.startedMs - idle.idleSinceMs >= this.#settings.forgottenIdleMs;
+      attempt.mayBeForgotten = wasLeftAlone && isRepeatable(request);
       attempt.carriedBy(idle.send(request, attempt, pool));
       return;
     }
@@ -377,6 +389,8 @@ class Attempt implements Exchange, AnswerSink {
   readonly startedMs: number;
   readonly #target: AnswerSink;
   readonly #unanswered: Set<Attempt>;
+  /** It may be sent again, and is on a connection that nobody had used for a while. */
+  mayBeForgotten = false;
   #controller: AbortController | undefined;
   #exchange: Exchange | undefined;
   #over = false;
@@ -409,10 +423,11 @@ class Attempt implements Exchange, AnswerSink {
     this.#controller = undefined;
   }
 
-  giveUp(error: Error): void {
+  /** `reused`: its connection may be at fault, and nothing else. */
+  giveUp(error: Error, reused = false): void {
     const { sent } = this;
     this.#exchange?.abort();
-    this.fail({ error, sent, reused: false });
+    this.fail({ error, sent, reused });
   }
 
   abort(): void {

@@ -30,6 +30,8 @@ export interface MonitoredPath {
   /** Monotonic time at which the oldest request without an answer started. */
   oldestUnansweredMs(): number | undefined;
   rejectPending(): void;
+  /** The path lives: gives up the requests that wait on a connection which something on the way may have forgotten. */
+  giveUpForgotten(): void;
   rejectWaiting(): void;
   /** Destroys the connections that are in `since` and on which nothing has arrived since then. */
   dropSilent(since: Map<object, number>): void;
@@ -212,6 +214,7 @@ export class PathMonitor {
       metrics.pings.inc({ outcome: 'answered' });
       this.measured(roundTripMs);
       this.happened({ kind: 'answered' });
+      this.#path.giveUpForgotten();
     };
     if (unanswered.size === 0 && this.#status === 'reachable') {
       await this.#path.openSession().then(

@@ -32,11 +32,19 @@ export function planRetry(
   moved: boolean,
 ): TryAgain | undefined {
   if (tries >= request.maxTries || (failure.sent && !request.bodyHeld)) return undefined;
-  const changesNothing = request.method === 'GET' || request.method === 'HEAD';
-  if (failure.sent && !changesNothing) return undefined;
+  if (failure.sent && !changesNothing(request.method)) return undefined;
   if (moved) return { fresh: false };
   // The same API server again only if the connection, not the server, may be what was dead.
   return failure.reused && tries === 1 ? { fresh: true } : undefined;
+}
+
+function changesNothing(method: string): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+/** Whether a request may be sent a second time although the first may have been carried out. */
+export function isRepeatable(request: { readonly method: string; readonly body: unknown }): boolean {
+  return changesNothing(request.method) && request.body === undefined;
 }
 
 /** Whether a body of this length is read into memory first. Unknown lengths are streamed. */

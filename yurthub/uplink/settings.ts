@@ -39,6 +39,12 @@ export interface UplinkSettings extends ProbeTimes, SteadySettings {
   readonly startTimeoutMs: number;
   readonly expectedRoundTripMs: number | undefined;
   readonly idlePingMs: number;
+  /**
+   * A read on a connection that was idle for `forgottenIdleMs` and has no answer after `forgottenMs`, while the path answers
+   * pings, is sent once more on a fresh one: NAT boxes forget connections one by one.
+   */
+  readonly forgottenMs: number;
+  readonly forgottenIdleMs: number;
 }
 
 export const defaultUplinkSettings: Omit<UplinkSettings, 'apiServers'> = {
@@ -57,6 +63,8 @@ export const defaultUplinkSettings: Omit<UplinkSettings, 'apiServers'> = {
   startTimeoutMs: 800,
   expectedRoundTripMs: undefined,
   idlePingMs: 30_000,
+  forgottenMs: 3_000,
+  forgottenIdleMs: 1_000,
   probeMinMs: 500,
   probeMaxMs: 1_200,
   probeHeldMaxMs: 15_000,

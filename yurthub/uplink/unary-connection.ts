@@ -28,6 +28,8 @@ export class UnaryConnection implements AnswerEvents {
   #paused = false;
   /** Closed when it is next idle: its credentials are old. */
   retired = false;
+  /** Monotonic time since which nobody had used it when it was last taken. */
+  idleSinceMs = 0;
   /** How long the server lets it be idle, milliseconds, if it said so. */
   serverIdleMs = Infinity;
 

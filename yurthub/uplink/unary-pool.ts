@@ -98,7 +98,8 @@ export class UnaryPool {
     if (waiter !== undefined) waiter.resolve(connection);
     else {
       const idleMs = Math.min(this.#settings.idleMs, connection.serverIdleMs);
-      this.#idle.push({ connection, untilMs: this.#parts.clock.monotonicMs() + idleMs });
+      connection.idleSinceMs = this.#parts.clock.monotonicMs();
+      this.#idle.push({ connection, untilMs: connection.idleSinceMs + idleMs });
       this.#idleTimer ??= this.#parts.clock.after(idleMs, () => this.#closeIdle());
     }
   }
