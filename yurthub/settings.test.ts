@@ -161,7 +161,7 @@ test('filters are switched off by name, and none is left that leads clients to a
   expect(some.disabledFilters).toEqual(['image-pull-policy', 'hub-endpoint']);
   expect(problemsOf({ ...base(), disabledFilters: 'hub-endpont' }).join()).toContain('did you mean hub-endpoint?');
   expect(problemsOf({ ...base(), disabledFilters: 'hub-ca,hub-endpoint' }).join()).toContain(
-    'nobody would trust the hub that kube-proxy-config lead to',
+    'nobody would trust the hub that hub-service and kube-proxy-config lead to',
   );
 });
 

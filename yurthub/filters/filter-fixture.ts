@@ -20,7 +20,15 @@ const resources: Readonly<Record<string, string>> = {
 
 export function collectionOf(typeMeta: TypeMeta, restriction: Partial<Collection> = {}): Collection {
   const [group = '', version = ''] = typeMeta.apiVersion.includes('/') ? typeMeta.apiVersion.split('/') : ['', 'v1'];
-  return { group, version, resource: resources[typeMeta.kind] ?? '', namespace: '', fieldSelector: '', ...restriction };
+  return {
+    group,
+    version,
+    resource: resources[typeMeta.kind] ?? '',
+    namespace: '',
+    labelSelector: '',
+    fieldSelector: '',
+    ...restriction,
+  };
 }
 
 /**

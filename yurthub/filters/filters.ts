@@ -5,6 +5,7 @@ import { BlockList, type AddressInfo } from 'node:net';
 import type { Filter } from '../views/presenter.ts';
 import { HubCaFilter } from './hub-ca.ts';
 import { HubEndpointFilter, type HubAddress } from './hub-endpoint.ts';
+import { HubServiceFilter } from './hub-service.ts';
 import { ImagePullPolicyFilter } from './image-pull-policy.ts';
 import { KubeProxyConfigFilter } from './kube-proxy-config.ts';
 import { LoadBalancerFilter } from './load-balancers.ts';
@@ -36,6 +37,7 @@ export function makeFilters(parts: FilterParts, disabled: readonly FilterName[])
   const filters: Record<FilterName, Filter> = {
     'hub-ca': new HubCaFilter(caPem),
     'hub-endpoint': new HubEndpointFilter(nodeName, () => reachableFromPods(addresses())),
+    'hub-service': new HubServiceFilter(() => reachableFromPods(addresses())),
     'image-pull-policy': new ImagePullPolicyFilter(cutOff),
     'kube-proxy-config': new KubeProxyConfigFilter(() => serverOnHost(addresses())),
     'load-balancers': new LoadBalancerFilter(),

@@ -16,7 +16,7 @@ export interface HubAddress {
 
 const sliceType: TypeMeta = { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' };
 const endpointsType: TypeMeta = { apiVersion: 'v1', kind: 'Endpoints' };
-const serviceName = 'kubernetes';
+export const serviceName = 'kubernetes';
 const marker = new Marker(serviceName);
 const portName = 'https';
 
@@ -68,7 +68,7 @@ export class HubEndpointFilter implements Filter {
 }
 
 /** The API server's port with another number; its name is what ties it to the Service's port. */
-function atHub(ports: readonly KubeObject[], port: number): KubeObject[] {
+export function atHub(ports: readonly KubeObject[], port: number): KubeObject[] {
   const https = ports.find((candidate) => candidate['name'] === portName) ?? { name: portName, protocol: 'TCP' };
   return [{ ...https, port }];
 }

@@ -3,6 +3,7 @@
 export const filterNames = [
   'hub-ca',
   'hub-endpoint',
+  'hub-service',
   'image-pull-policy',
   'kube-proxy-config',
   'load-balancers',
@@ -13,4 +14,4 @@ export const filterNames = [
 export type FilterName = (typeof filterNames)[number];
 
 /** Whoever is led to the hub has to trust it. */
-export const filtersThatNeedTrust: readonly FilterName[] = ['hub-endpoint', 'kube-proxy-config'];
+export const filtersThatNeedTrust: readonly FilterName[] = ['hub-endpoint', 'hub-service', 'kube-proxy-config'];

@@ -4,7 +4,10 @@ import type { Item, Wire } from '../../kube/wire.ts';
 import type { Overlay, ViewKey } from '../types.ts';
 
 /** What a filter needs to know of a collection to say whether it can touch objects of it. */
-export type Collection = Pick<ViewKey, 'group' | 'version' | 'resource' | 'namespace' | 'fieldSelector'>;
+export type Collection = Pick<
+  ViewKey,
+  'group' | 'version' | 'resource' | 'namespace' | 'labelSelector' | 'fieldSelector'
+>;
 
 /** A filter changes or hides some objects of some views, depending on state of its own. */
 export interface Filter {
