@@ -17,7 +17,9 @@ export interface Attempts {
 
 export interface ClientState {
   startedAt: number;
+  /** By in-cluster configuration, as the watch. */
   get: Attempts;
+  /** At https://kubernetes.default.svc. */
   list: Attempts;
   /** Resolving the service's name and asking it. */
   service: Attempts;

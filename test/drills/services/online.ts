@@ -45,11 +45,12 @@ async function onlyTheHub(stage: Stage): Promise<string> {
   const forwarded = (await edge.enter(['conntrack', '-L', '-p', 'tcp', '--state', 'ESTABLISHED']))
     .split('\n')
     .filter((line) => line.includes('src=10.244.'))
-    .filter((line) => line.includes('dst=10.96.0.1 ') || line.includes(`port=${port} `));
+    .filter((line) => /dst=(?:10\.96\.0\.1|169\.254\.2\.1) /.test(line) || line.includes(`port=${port} `));
   const hubReplies = forwarded.filter((line) => line.includes('src=169.254.2.1 '));
-  expectThat(hubReplies.length > 0, 'no pod is connected with the hub by way of the service kubernetes');
+  const byService = hubReplies.filter((line) => line.includes('dst=10.96.0.1 '));
+  expectThat(byService.length > 0, 'no pod is connected with the hub by way of the Service kubernetes');
   expectThat(hubReplies.length === forwarded.length, `not to the hub:\n${forwarded.join('\n')}`);
-  return `${sockets.length} connections of the hub, ${hubReplies.length} of pods with it`;
+  return `${sockets.length} connections of the hub, ${hubReplies.length} of pods with it, ${byService.length} by the Service`;
 }
 
 /** The pid that a process of a node has on the node. */

@@ -13,7 +13,9 @@ const worksMs = 60_000;
 export interface Times {
   podsMs: number;
   serviceMs: number;
+  /** The API, by in-cluster configuration and by the name of its Service. */
   getMs: number;
+  listMs: number;
 }
 
 export async function yardstick(stage: Stage): Promise<Times | undefined> {
@@ -29,9 +31,16 @@ export async function yardstick(stage: Stage): Promise<Times | undefined> {
 export async function rebootOffline(stage: Stage, connected: Times | undefined): Promise<void> {
   const { report, edge } = stage;
   const before = await applicationAddresses(stage);
+  let times: Times | undefined;
   await report.check('after a reboot with the cloud gone the service works by its name', async () => {
-    const times = await timed(edge, () => stage.rebootEdge());
+    times = await timed(edge, () => stage.rebootEdge());
     return `${text(times)}${connected === undefined ? '' : ` (connected: ${text(connected)})`}`;
+  });
+  await report.check('no later than on a connected node without the hub', () => {
+    expectThat(times !== undefined && connected !== undefined, 'not measured');
+    const ratio = times.serviceMs / connected.serviceMs;
+    expectThat(ratio <= stage.deadline(1), `${ratio.toFixed(2)} times`);
+    return `${ratio.toFixed(2)} times`;
   });
   await report.check('no pod of the application has the address that it had', async () => {
     const after = await applicationAddresses(stage);
@@ -61,15 +70,18 @@ async function timed(node: EdgeNode, reboot: () => Promise<{ ms: number }>): Pro
     () => {
       const now = clientState(node);
       if (now.startedAt < offAt) return undefined;
-      if (now.service.firstOk > 0 && now.get.firstOk > 0) return now;
-      throw new Error(`service: ${now.service.lastError}; get: ${now.get.lastError}`);
+      if (now.service.firstOk > 0 && now.get.firstOk > 0 && now.list.firstOk > 0) return now;
+      throw new Error(`service: ${now.service.lastError}; get: ${now.get.lastError}; list: ${now.list.lastError}`);
     },
     { deadlineMs: worksMs, everyMs: 50 },
   );
-  return { podsMs, serviceMs: state.service.firstOk - onAt, getMs: state.get.firstOk - onAt };
+  const since = (time: number): number => time - onAt;
+  const { service, get, list } = state;
+  return { podsMs, serviceMs: since(service.firstOk), getMs: since(get.firstOk), listMs: since(list.firstOk) };
 }
 
-function text({ podsMs, serviceMs, getMs }: Times): string {
+function text({ podsMs, serviceMs, getMs, listMs }: Times): string {
   const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
-  return `service ${seconds(serviceMs)}, API ${seconds(getMs)}, pods Ready ${seconds(podsMs)}`;
+  const api = `API ${seconds(getMs)}, by its name ${seconds(listMs)}`;
+  return `service ${seconds(serviceMs)}, ${api}, pods Ready ${seconds(podsMs)}`;
 }

@@ -1,6 +1,6 @@
 // in-cluster is what an application in a pod sees: the API by client-go's in-cluster configuration (the address in the
-// environment, the projected token, kube-root-ca.crt), and a service by its name. It gets, lists and watches ConfigMaps,
-// asks the service, and writes what came of it into a file ten times a second.
+// environment, the projected token, kube-root-ca.crt) and by the name of its Service, and a service by its name. It gets,
+// lists and watches ConfigMaps, asks the service, and writes what came of it into a file ten times a second.
 package main
 
 import (
@@ -37,7 +37,7 @@ type attempts struct {
 type state struct {
 	StartedAt int64    `json:"startedAt"`
 	Get       attempts `json:"get"`
-	List      attempts `json:"list"`
+	List      attempts `json:"list"` // at https://kubernetes.default.svc
 	Service   attempts `json:"service"`
 	// Which pods answered for the service, by name, and how often.
 	Answers map[string]int `json:"answers"`
@@ -73,13 +73,19 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	byName := rest.CopyConfig(config)
+	byName.Host = "https://kubernetes.default.svc"
+	clientByName, err := kubernetes.NewForConfig(byName)
+	if err != nil {
+		log.Fatal(err)
+	}
 	configMaps := client.CoreV1().ConfigMaps(*namespace)
 	go repeat(200*time.Millisecond, &now.Get, func(ctx context.Context) error {
 		_, err := configMaps.Get(ctx, *name, metav1.GetOptions{})
 		return err
 	})
 	go repeat(time.Second, &now.List, func(ctx context.Context) error {
-		_, err := configMaps.List(ctx, metav1.ListOptions{})
+		_, err := clientByName.CoreV1().ConfigMaps(*namespace).List(ctx, metav1.ListOptions{})
 		return err
 	})
 	watch(client, *namespace)
