@@ -14,6 +14,8 @@ export function cpuMs(pid: number): number {
 
 export interface Memory {
   residentMiB: number;
+  /** Resident without mapped files: LevelDB's tables count as resident for as long as nobody else needs the memory. */
+  anonymousMiB: number;
   /** Pages that other processes have too count in part: the text of Node.js, mostly. */
   proportionalMiB: number;
   /** Highest resident memory since the start or since resetPeak. */
@@ -24,6 +26,7 @@ export function memoryOf(pid: number): Memory {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   return {
     residentMiB: kibibytes(status, 'VmRSS') / 1024,
+    anonymousMiB: kibibytes(status, 'RssAnon') / 1024,
     proportionalMiB: kibibytes(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'), 'Pss') / 1024,
     peakMiB: kibibytes(status, 'VmHWM') / 1024,
   };

@@ -39,10 +39,14 @@ export async function measureLargeList(context: Context): Promise<void> {
     for (const totalMs of warm.result.totalMs) add('list-warm-total', totalMs);
     if (way.pid === undefined) return;
     add('list-warm-cpu', warm.usedMs / scale.warmLists);
-    add('list-memory', memoryOf(way.pid).residentMiB);
-    if (!scale.minuteLater || context.round > 0) return;
-    await delay(60_000, undefined, { signal: bed.signal });
-    add('list-memory-minute', memoryOf(way.pid).residentMiB);
+    const { residentMiB, peakMiB } = memoryOf(way.pid);
+    add('list-peak', peakMiB);
+    add('list-memory', residentMiB);
+    if (scale.minuteLater && context.round === 0) {
+      await delay(60_000, undefined, { signal: bed.signal });
+      add('list-memory-minute', memoryOf(way.pid).residentMiB);
+    }
+    if (before !== undefined) add('list-memory-left', memoryOf(way.pid).anonymousMiB - before.anonymousMiB);
   });
 }
 
