@@ -7,17 +7,23 @@ import type { FirstListClient } from '../views/first-list.ts';
 import type { Acquired, MayRead, ObjectName, ReadableViews, ShownObject, ViewSet } from '../views/view-set.ts';
 import type { Allowances } from './allowances.ts';
 import type { KnownToken } from './authenticator.ts';
+import type { IdentityMetrics } from './metrics.ts';
 import { collectionScope } from './scope.ts';
 
 export class AccountViews implements ReadableViews {
   readonly #views: ViewSet;
   readonly #allowances: Allowances;
+  readonly #metrics: IdentityMetrics;
   readonly #token: KnownToken;
   readonly #mayRead: MayRead;
 
-  constructor(parts: { readonly views: ViewSet; readonly allowances: Allowances }, token: KnownToken) {
+  constructor(
+    parts: { readonly views: ViewSet; readonly allowances: Allowances; readonly metrics: IdentityMetrics },
+    token: KnownToken,
+  ) {
     this.#views = parts.views;
     this.#allowances = parts.allowances;
+    this.#metrics = parts.metrics;
     this.#token = token;
     this.#mayRead = (key) => parts.allowances.recalled(token.account, collectionScope(key)) === 'allowed';
   }
@@ -36,9 +42,9 @@ export class AccountViews implements ReadableViews {
     if (decision !== 'allowed') {
       // The API server says so itself, in its own words.
       if (this.cloudReachable) return { kind: 'unkept' };
-      return decision === 'denied'
-        ? { kind: 'refused', reply: forbidden(this.#token.account.username, key) }
-        : { kind: 'unknown' };
+      if (decision === 'unknown') return { kind: 'unknown' };
+      this.#metrics.refusals.inc({ code: '403' });
+      return { kind: 'refused', reply: forbidden(this.#token.account.username, key) };
     }
     if (this.#views.has(key)) {
       const acquired = await this.#views.acquire(key, startAt, signal, undefined, this.#mayRead);

@@ -74,14 +74,14 @@ export class Accounts {
   }
 
   #admitted(inner: HubRequest, token: KnownToken, { object, collection }: Scopes): Admitted {
-    const { allowances, views } = this.#parts;
+    const { allowances, views, metrics } = this.#parts;
     const { account } = token;
     const request = new AccountRequest(inner, { kind: 'bearer', account });
     if (collection !== undefined) this.#open.set(request, { token, scope: collection });
     return {
       kind: 'account',
       request,
-      views: new AccountViews({ views, allowances }, token),
+      views: new AccountViews({ views, allowances, metrics }, token),
       mayRecall: () => object === undefined || allowances.recalled(account, object) === 'allowed',
       answered: async (statusCode) => {
         // That a list succeeded does not tell of watches: it is no leave for the view.
