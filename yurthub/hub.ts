@@ -219,7 +219,13 @@ export class Hub {
         maxBodyBytes: this.#settings.maxRequestBodyBytes,
       },
     );
-    filterState.connect({ views, clock, log: log.child('filters'), podStatuses: () => writes.podStatuses() });
+    filterState.connect({
+      views,
+      clock,
+      log: log.child('filters'),
+      podStatuses: () => writes.podStatuses(),
+      nodeName,
+    });
     const singles = new SingleObjects(store, cipher, singleSettings);
     const accountSingles = new SingleObjects(store, cipher, accountSingleSettings);
     const load = async (): Promise<void> => {
@@ -296,7 +302,10 @@ export class Hub {
     const changed: Concerns = (_key, bytes) => mayHoldAlways(bytes);
     const steps = {
       lost: () => views.refresh(pods, changed),
-      returning: (returning: AbortSignal) => writes.beginReturn(returning),
+      returning: async (returning: AbortSignal) => {
+        await filterState.returning();
+        await writes.beginReturn(returning);
+      },
       returned: async () => {
         await roundTrip.keep(uplink.roundTripMs);
         const known = serviceAddresses.addresses.length > 0;

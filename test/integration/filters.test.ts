@@ -160,11 +160,43 @@ describeWithApiserver('filters in front of a real API server', () => {
     await heal();
     // The cloud has not heard of the new address yet: what the node knows still stands.
     expect(addressesOf(await again.until(atVersion(missed)))).toEqual(['10.244.1.9']);
-    const heard = await patchSlice('web-1', { endpoints: [endpoint('10.244.1.9', false)] });
-    const told = await again.until(atVersion(heard));
-    expect(told.object['endpoints']).toMatchObject([{ addresses: ['10.244.1.9'], conditions: { ready: false } }]);
+    // Nor has it heard that the pod is ready: it calls every pod not ready that it could not see.
+    const unseen = await patchSlice('web-1', { endpoints: [endpoint('10.244.1.9', false)] });
+    const told = await again.until(atVersion(unseen));
+    expect(told.object['endpoints']).toMatchObject([{ addresses: ['10.244.1.9'], conditions: { ready: true } }]);
     await plane.request('DELETE', `${slices}/web-1`);
     await plane.request('DELETE', `${pods}/web?gracePeriodSeconds=0`);
+  });
+
+  test('a pod that was well through an outage stays ready, though the cloud could not see it', async () => {
+    const pod = await plane.request<{ metadata: { uid: string } }>('POST', pods, {
+      metadata: { name: 'well' },
+      spec: { nodeName: 'edge1', containers: [{ name: 'main', image: 'main:1' }] },
+    });
+    const ready = (value: boolean): object => ({
+      status: { podIP: '10.244.1.2', conditions: [{ type: 'Ready', status: value ? 'True' : 'False' }] },
+    });
+    await plane.request('PATCH', `${pods}/well/status`, ready(true), merge);
+    const targetRef = { kind: 'Pod', namespace: 'default', name: 'well', uid: pod.metadata.uid };
+    const endpoint = (value: boolean): object => ({
+      addresses: ['10.244.1.2'],
+      nodeName: 'edge1',
+      targetRef,
+      conditions: { ready: value },
+    });
+    await createSlice('well-1', 'well', [endpoint(true)]);
+    await node.client.request('GET', `/api/v1/pods?fieldSelector=spec.nodeName%3Dedge1&resourceVersion=0`, {
+      headers: { accept: protobufWire.contentType },
+    });
+    const watch = await listAndWatch(slices);
+    await cut();
+    // What the node lifecycle and the EndpointSlice controllers do.
+    await plane.request('PATCH', `${pods}/well/status`, ready(false), merge);
+    const missed = await patchSlice('well-1', { endpoints: [endpoint(false)] });
+    await heal();
+    expect((await watch.until(atVersion(missed))).object['endpoints']).toMatchObject([{ conditions: { ready: true } }]);
+    await plane.request('DELETE', `${slices}/well-1`);
+    await plane.request('DELETE', `${pods}/well?gracePeriodSeconds=0`);
   });
 
   test('endpoints are trimmed to the node or its pool, and watchers hear of it when a Service or a pool changes', async () => {

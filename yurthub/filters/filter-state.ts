@@ -2,13 +2,14 @@
 // to date from views, only once a filter has asked for it; watchers are told of what looks different when it changes.
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
-import { child } from '../../kube/plain-object.ts';
+import { child, metadataOf, text } from '../../kube/plain-object.ts';
 import type { KubeObject, Wire } from '../../kube/wire.ts';
+import { wireFor } from '../../kube/wires.ts';
 import type { ViewKey } from '../types.ts';
 import { ViewFollower, type FollowerSink } from '../views/follower.ts';
 import type { ViewSet } from '../views/view-set.ts';
 import { AnnotatedServices } from './annotated-services.ts';
-import { LocalPods } from './local-pods.ts';
+import { localPod, LocalPods } from './local-pods.ts';
 import { LocalPodsFeed } from './local-pods-feed.ts';
 import { listenAnnotation } from './node-ports.ts';
 import { NodePools, type PoolMembership } from './pools.ts';
@@ -33,6 +34,17 @@ const poolsKey: ViewKey = {
   fieldSelector: '',
   encoding: 'json',
 };
+const podType = { apiVersion: 'v1', kind: 'Pod' };
+/** As the kubelet asks for its pods. */
+const podWire = wireFor('protobuf');
+const podsKey = (nodeName: string): ViewKey => ({
+  ...anywhere,
+  group: '',
+  version: 'v1',
+  resource: 'pods',
+  fieldSelector: `spec.nodeName=${nodeName}`,
+  encoding: podWire.encoding,
+});
 const endpoints = [
   { group: 'discovery.k8s.io', resource: 'endpointslices' },
   { group: '', resource: 'endpoints' },
@@ -45,6 +57,7 @@ export interface FilterStateParts {
   readonly log: Log;
   /** Status of every pod as written to the hub while the cloud was out of reach, until the cloud has it. */
   readonly podStatuses: () => Iterable<{ readonly uid: string; readonly status: KubeObject }>;
+  readonly nodeName: string;
 }
 
 export class FilterState {
@@ -55,6 +68,8 @@ export class FilterState {
   #podsFeed: LocalPodsFeed | undefined;
   #servicesFollower: ViewFollower | undefined;
   #poolsFollower: ViewFollower | undefined;
+  /** The cloud has been in reach of this process. */
+  #connected = false;
   #tail: Promise<unknown> = Promise.resolve();
 
   /** For filters: from the first look on, Services are followed. */
@@ -78,7 +93,7 @@ export class FilterState {
       clock,
       pods: this.localPods,
       statuses: parts.podStatuses,
-      refresh: (uids) => this.#refreshEndpoints(uids),
+      refresh: () => this.#refreshEndpoints([parts.nodeName]),
       failed: (error) => this.#failed(error),
     });
     const ofAll = { views, clock, log };
@@ -110,8 +125,30 @@ export class FilterState {
     await this.#podsFeed?.follow();
   }
 
-  /** The cloud is back. */
+  /**
+   * The cloud is about to be heard again, and what was written here to be given up. Of all pods it is remembered how they
+   * are; after a start only of those that were written since: what an earlier process kept of the others may be of
+   * before a reboot.
+   */
+  async returning(): Promise<void> {
+    if (this.#parts === undefined || !this.#connected) return;
+    const { views, nodeName } = this.#parts;
+    try {
+      const view = await views.kept(podsKey(nodeName));
+      for (const bytes of (await view?.snapshot())?.items ?? []) {
+        const pod = podWire.decode(podType, bytes);
+        const uid = text(metadataOf(pod), 'uid');
+        // Of what is known already this return may be the second attempt, and the view has no more what was written.
+        if (this.localPods.get(uid) === undefined) this.localPods.set(localPod(uid, child(pod, 'status')));
+      }
+    } catch (error) {
+      // Services then go by what the cloud says of these pods, as they would without the hub.
+      this.#failed(error);
+    }
+  }
+
   async returned(): Promise<void> {
+    this.#connected = true;
     await this.#podsFeed?.returned();
   }
 

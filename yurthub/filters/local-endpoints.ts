@@ -1,6 +1,7 @@
 // After a reboot with the cloud gone this node's pods have other addresses than the cloud knows, and their endpoints lead
 // nowhere. They are shown with the addresses and the readiness that the kubelet reported since: so Services and DNS go on
-// working. Endpoints of other nodes' pods stay.
+// working. When the cloud is back it has called every pod not ready that it could not see; until it has heard from the
+// kubelet again, what the kubelet said counts. Endpoints of other nodes' pods stay.
 import { isIPv6 } from 'node:net';
 import { child, list, text } from '../../kube/plain-object.ts';
 import type { KubeObject, TypeMeta, Wire } from '../../kube/wire.ts';
@@ -40,7 +41,11 @@ export class LocalEndpointsFilter implements Filter {
     const type = text(slice, 'addressType');
     let touched = false;
     const endpoints = list(slice, 'endpoints').flatMap((endpoint) => {
-      const pod = this.#podOf(endpoint, (endpoint['addresses'] ?? []) as string[], type);
+      const cloud = {
+        addresses: (endpoint['addresses'] ?? []) as string[],
+        ready: child(endpoint, 'conditions')['ready'] !== false,
+      };
+      const pod = this.#podOf(endpoint, cloud, type);
       if (pod === undefined) return [endpoint];
       touched = true;
       const addresses = ofFamily(pod, type);
@@ -57,7 +62,7 @@ export class LocalEndpointsFilter implements Filter {
         for (const address of list(subset, field)) {
           const ip = text(address, 'ip');
           const type = isIPv6(ip) ? 'IPv6' : 'IPv4';
-          const pod = this.#podOf(address, [ip], type);
+          const pod = this.#podOf(address, { addresses: [ip], ready: field === 'addresses' }, type);
           if (pod === undefined) sorted[field].push(address);
           else {
             touched = true;
@@ -73,12 +78,17 @@ export class LocalEndpointsFilter implements Filter {
   }
 
   /** The pod of an endpoint, if what is known of it here counts more than what the cloud says. */
-  #podOf(endpoint: KubeObject, addresses: readonly string[], type: string): LocalPod | undefined {
+  #podOf(
+    endpoint: KubeObject,
+    cloud: { addresses: readonly string[]; ready: boolean },
+    type: string,
+  ): LocalPod | undefined {
     const kept = this.#pods.get(text(child(endpoint, 'targetRef'), 'uid'));
     if (kept === undefined) return undefined;
-    // The cloud has heard of the addresses: then its word on readiness is the kubelet's as well.
-    if (kept.leaving && ofFamily(kept.pod, type).join() === addresses.join()) return undefined;
-    return kept.pod;
+    const { pod, leaving } = kept;
+    const isHeard = ofFamily(pod, type).join() === cloud.addresses.join();
+    // That a pod is not ready is said by the cloud of every pod that it could not see for a while.
+    return leaving && isHeard && (cloud.ready || !pod.ready) ? undefined : pod;
   }
 }
 

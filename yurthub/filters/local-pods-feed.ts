@@ -8,8 +8,8 @@ export interface LocalPodsFeedParts {
   readonly pods: LocalPods;
   /** Status of every pod as written to the hub while the cloud was out of reach, until the cloud has it. */
   readonly statuses: () => Iterable<{ readonly uid: string; readonly status: KubeObject }>;
-  /** Tells watchers of endpoints about those that look different now; only objects that hold one of these texts can. */
-  readonly refresh: (texts: readonly string[]) => Promise<void>;
+  /** Tells watchers of the endpoints of these pods, by uid, about those that look different now. */
+  readonly refresh: (uids: readonly string[]) => Promise<void>;
   readonly failed: (error: unknown) => void;
 }
 
