@@ -5,7 +5,8 @@ import { LateWatcher } from './late-watcher.ts';
 /** One local client that watches. None of these may throw. */
 export interface Watcher {
   readonly allowBookmarks: boolean;
-  deliver(frame: Buffer): void;
+  /** `local`: a change of our own, which the version of the object does not tell. */
+  deliver(frame: Buffer, local?: boolean): void;
   /** The watch cannot go on (the view was dropped): the client has to list again. */
   end(): void;
 }
@@ -49,7 +50,7 @@ export class Audience {
     this.#log.append(entry);
     for (const watcher of this.#watchers) {
       if (entry.local && watcher instanceof LateWatcher && !watcher.reached) watcher.missedLocalChange = true;
-      watcher.deliver(entry.frame);
+      watcher.deliver(entry.frame, entry.local);
     }
     for (const follower of this.#followers) follower.deliver(entry.frame);
   }

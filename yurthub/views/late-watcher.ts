@@ -21,8 +21,8 @@ export class LateWatcher implements Watcher {
     return this.#reached();
   }
 
-  deliver(frame: Buffer): void {
-    if (this.#reached()) this.inner.deliver(frame);
+  deliver(frame: Buffer, local?: boolean): void {
+    if (this.#reached()) this.inner.deliver(frame, local);
   }
 
   end(): void {

@@ -46,12 +46,14 @@ export class SelectedWatcher implements Watcher {
     return await this.#view.watchFrom(now.resourceVersion, this);
   }
 
-  deliver(frame: Buffer): void {
+  deliver(frame: Buffer, local = false): void {
     const [event] = this.#view.wire.watchScanner({ maxFrameBytes: frame.length }).push(frame);
     if (event === undefined) return;
     const type = this.#typeFor(event);
     const isKnown = compareResourceVersions(event.item.resourceVersion, this.#knownUpTo) <= 0 && this.#knownUpTo !== '';
-    if (type !== undefined && (!isKnown || type === 'BOOKMARK')) this.#inner.deliver(this.#form.event(type, event));
+    // A change of our own is at a version that is known, and is not.
+    if (type !== undefined && (!isKnown || local || type === 'BOOKMARK'))
+      this.#inner.deliver(this.#form.event(type, event));
   }
 
   end(): void {

@@ -7,7 +7,9 @@ import { Metrics } from '../../runtime/metrics.ts';
 import { jsonWire as wire } from '../../kube/json/json-wire.ts';
 import { openStore, type OpenedStore } from '../store/level-store.ts';
 import type { ViewKey } from '../types.ts';
+import { AnswerForm } from './answer-form.ts';
 import { Presenter } from './presenter.ts';
+import { SelectedWatcher } from './selected-watcher.ts';
 import { decodeViewRecord, viewRecordKey } from './records.ts';
 import type { Watcher } from './audience.ts';
 import { View } from './view.ts';
@@ -218,6 +220,18 @@ test('a local change that comes while a client is ahead of the view reaches it w
     'BOOKMARK -@30',
     'BOOKMARK -@31',
   ]);
+});
+
+test('a local change reaches the watch of a part of the view, though its version is known there', async () => {
+  const view = newView();
+  await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+  const client = new Client();
+  const form = new AnswerForm(view, 'plain', 'json', { nowMs: () => 0, includeObject: 'Metadata' });
+  const watcher = new SelectedWatcher(client, view, form, { namespace: 'shop', labels: [], fields: [] });
+  expect(await watcher.watchFrom('10')).toBe(true);
+  shownAs.set('a', 'local');
+  await view.localChange(() => true);
+  expect(client.seen).toEqual(['MODIFIED a@4 local']);
 });
 
 describe('an object that a filter hides', () => {

@@ -305,7 +305,7 @@ export class View {
       const resume = this.#audience.missedSince(resourceVersion);
       if (resume.kind === 'gone') return false;
       if (resume.kind === 'entries') {
-        for (const entry of resume.entries) watcher.deliver(entry.frame);
+        for (const entry of resume.entries) watcher.deliver(entry.frame, entry.local);
       } else {
         await this.#replay(watcher);
       }
@@ -503,7 +503,7 @@ export class View {
     for (const item of await this.#storage.items(this.#members)) {
       const shown = this.#present(item);
       const type = shown === undefined ? 'DELETED' : 'MODIFIED';
-      watcher.deliver(this.#wire.frame(type, this.#typeMeta, shown ?? item.bytes));
+      watcher.deliver(this.#wire.frame(type, this.#typeMeta, shown ?? item.bytes), true);
     }
     if (watcher.allowBookmarks) watcher.deliver(this.#bookmarkFrame(false));
   }
