@@ -10,8 +10,10 @@ import { hubRows } from './rows.ts';
 import { fullScale, quickScale } from './scale.ts';
 import type { Scale } from './scale.ts';
 import { countFigures, table } from './table.ts';
+import { benchTunnel, fullTunnelScale, quickTunnelScale, tunnelTable } from './tunnel.ts';
 
 const usage = `npm run bench -- hub [flags]
+npm run bench -- tunnel [--quick]   the tunnel on loopback against a direct connection
 npm run bench -- return      5,000 hubs that come back to one API server at once, simulated: who calls when; seconds
 
 Measures the hub against a direct connection and against Go's standard reverse proxy, on a real kube-apiserver.
@@ -33,11 +35,23 @@ interface Arguments {
 
 const parsed = readArguments(process.argv.slice(2));
 if (parsed === 'return') process.stdout.write(benchReturn(1));
+else if (parsed === 'tunnel' || parsed === 'tunnel --quick') await tunnel(parsed !== 'tunnel');
 else if (typeof parsed === 'string') {
   process.stderr.write(`${parsed}\n\n${usage}`);
   process.exitCode = 2;
 } else if (parsed === undefined) process.stdout.write(usage);
 else await main(parsed);
+
+async function tunnel(quick: boolean): Promise<void> {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => stop.abort(new Error(`ended by ${signal}`)));
+  }
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const rows = await benchTunnel(quick ? quickTunnelScale : fullTunnelScale, { say, signal: stop.signal });
+  process.stdout.write(tunnelTable(rows));
+  process.exitCode = rows.some(({ met }) => met === false) ? 1 : 0;
+}
 
 async function main({ scale, only, jsonFile, profileFolder }: Arguments): Promise<void> {
   const stop = new AbortController();
@@ -80,9 +94,10 @@ function print(result: HubReport, only: readonly string[]): boolean {
   return missed === 0 && notMeasured === 0 && result.failures.length === 0;
 }
 
-/** `return` is that benchmark; another string says what is wrong; undefined asks for help. */
+/** `return`, `tunnel` and `tunnel --quick` are those benchmarks; another string says what is wrong; undefined asks for help. */
 function readArguments(args: readonly string[]): Arguments | string | undefined {
   if (args.length === 1 && args[0] === 'return') return 'return';
+  if (args[0] === 'tunnel' && (args.length === 1 || args[1] === '--quick')) return args.slice(0, 2).join(' ');
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
@@ -100,7 +115,9 @@ function readArguments(args: readonly string[]): Arguments | string | undefined 
     if (values.help) return undefined;
     const [name, ...more] = positionals;
     if (name !== 'hub')
-      return name === undefined ? 'which benchmark?' : `there is no benchmark ${name}; there are hub and return`;
+      return name === undefined
+        ? 'which benchmark?'
+        : `there is no benchmark ${name}; there are hub, tunnel and return`;
     if (more.length > 0 && values.only.length === 0) return `${more.join(' ')}: what is that?`;
     const only = [...values.only, ...more].flatMap((list) => list.split(','));
     const unknown = only.filter((measurement) => !(measurement in hubMeasurements));

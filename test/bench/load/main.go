@@ -1,5 +1,5 @@
-// Command load is the far and the near side of the hub's benchmark: the reverse proxy that the hub is compared with, and
-// the clients. It is Go because the clients of the hub are (kubelet, kube-proxy), and because it must cost much less than
+// Command load is the far and the near side of the benchmarks: the reverse proxy that the hub is compared with, the target
+// behind the tunnel, and the clients. It is Go because the clients of the hub are (kubelet, kube-proxy), and because it must cost much less than
 // what it measures.
 //
 // Every client gets ready (connections open, warmed up), prints the line "ready", waits for a line on standard input, does
@@ -22,11 +22,16 @@ var commands = map[string]func(args []string) error{
 	"write":   runWrite,
 	"seed":    runSeed,
 	"kubelet": runKubelet,
+
+	"target":     runTarget,
+	"delay":      runDelay,
+	"streams":    runStreams,
+	"first-byte": runFirstByte,
 }
 
 func main() {
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: load proxy|get|list|watch|write|seed|kubelet [flags]; -h after one lists its flags")
+		fmt.Fprintln(os.Stderr, "usage: load proxy|get|list|watch|write|seed|kubelet|target|delay|streams|first-byte [flags]; -h after one lists its flags")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
