@@ -232,9 +232,10 @@ export class Router {
   ): Promise<boolean> {
     const { presenter } = this.#parts;
     const collection = viewKeyOf(info, 'json');
+    if (!presenter.filters(collection)) return await answer(response);
     // Tables and bare metadata are for people and for those who count: they get what the cloud has.
     const { as } = negotiate(headerValue(request.headers, 'accept'));
-    if (as !== '' || !presenter.filters(collection)) return await answer(response);
+    if (as !== '') return await answer(response);
     const held = new ShownResponse(response, info.verb === 'list' ? 'list' : 'get', { maxBytes: maxFilteredBytes });
     if (!(await answer(held))) return false;
     const outcome = await held.finish((wire, bytes) => presenter.filtered(collection, wire, bytes));
