@@ -238,12 +238,35 @@ export class ViewSet implements ViewReader {
         return { kind: 'view', view, live: reflector?.state === 'live' && this.cloudReachable };
       if (!this.cloudReachable) {
         if (!view.synced) this.#forget(id, entry);
-        return await this.#wider(key, mayRead);
+        return await this.wider(key, mayRead);
       }
       if (reflector?.failing === true || reflector?.withoutCredential === true) return { kind: 'unkept' };
       await Promise.race([reflector?.nextChange(), this.#wakeup.promise, left]);
     }
     return firstListClient?.answered === true ? { kind: 'answered' } : { kind: 'unkept' };
+  }
+
+  /** The newest complete view that holds all that a key means, in whatever encoding; `unknown` when there is none. */
+  async wider(key: ViewKey, mayRead: MayRead): Promise<Acquired> {
+    const asked = selectedBy(key);
+    let best: { view: View; rest: Selected } | undefined;
+    for (const { view } of await this.#answering(key, mayRead)) {
+      const rest = remainder(asked, selectedBy(view.key), view.typeMeta.kind);
+      if (rest === undefined) continue;
+      // Nothing lies in a namespace of a resource that has none: the API server has no such path.
+      if (key.namespace !== '' && view.key.namespace === '' && view.isNamespaced !== true) continue;
+      const order = compareResourceVersions(view.resourceVersion, best?.view.resourceVersion ?? '');
+      if (order > 0 || (order === 0 && view.key.encoding === key.encoding)) best = { view, rest };
+    }
+    if (best === undefined) return { kind: 'unknown' };
+    const { view, rest } = best;
+    for (const { field } of asked.fields) {
+      const refusal = isBuiltIn(view.typeMeta) ? fieldRefusal(view.typeMeta.kind, field) : undefined;
+      if (refusal !== undefined) return { kind: 'invalid', refusal: failure('BadRequest', refusal) };
+    }
+    // Whether a custom resource can be selected by a field is known of the fields by which one was.
+    if (!isBuiltIn(view.typeMeta) && !(await this.#knowsFields(key, rest, mayRead))) return { kind: 'unknown' };
+    return { kind: 'view', view, live: false, rest };
   }
 
   /** The view as it was kept, without waiting for the cloud; undefined when nothing is kept of it. */
@@ -403,29 +426,6 @@ export class ViewSet implements ViewReader {
     return best;
   }
 
-  /** The newest complete view that holds all that a key means, in whatever encoding; `unknown` when there is none. */
-  async #wider(key: ViewKey, mayRead: MayRead): Promise<Acquired> {
-    const asked = selectedBy(key);
-    let best: { view: View; rest: Selected } | undefined;
-    for (const { view } of await this.#answering(key, mayRead)) {
-      const rest = remainder(asked, selectedBy(view.key), view.typeMeta.kind);
-      if (rest === undefined) continue;
-      // Nothing lies in a namespace of a resource that has none: the API server has no such path.
-      if (key.namespace !== '' && view.key.namespace === '' && view.isNamespaced !== true) continue;
-      const order = compareResourceVersions(view.resourceVersion, best?.view.resourceVersion ?? '');
-      if (order > 0 || (order === 0 && view.key.encoding === key.encoding)) best = { view, rest };
-    }
-    if (best === undefined) return { kind: 'unknown' };
-    const { view, rest } = best;
-    for (const { field } of asked.fields) {
-      const refusal = isBuiltIn(view.typeMeta) ? fieldRefusal(view.typeMeta.kind, field) : undefined;
-      if (refusal !== undefined) return { kind: 'invalid', refusal: failure('BadRequest', refusal) };
-    }
-    // Whether a custom resource can be selected by a field is known of the fields by which one was.
-    if (!isBuiltIn(view.typeMeta) && !(await this.#knowsFields(key, rest, mayRead))) return { kind: 'unknown' };
-    return { kind: 'view', view, live: false, rest };
-  }
-
   async #knowsFields(key: ViewKey, { fields }: Selected, mayRead: MayRead): Promise<boolean> {
     const known = new Set(['metadata.name', 'metadata.namespace']);
     for (const { view } of await this.#answering(key, mayRead))
@@ -569,6 +569,8 @@ export class ViewSet implements ViewReader {
 
   /** Drops views of service accounts until those that stay are within bounds. */
   #keepBounds(): void {
+    // Nothing can be filled then, and what is dropped cannot be had again.
+    if (!this.cloudReachable) return;
     const kept = [...this.#entries].flatMap(([id, entry]) => {
       const { view, usedMs } = entry;
       const { bytes, watcherCount } = view;
