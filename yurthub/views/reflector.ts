@@ -12,6 +12,7 @@ import { wireFor } from '../../kube/wires.ts';
 import { ClientGoneError, CloudUnreachableError, StoreReadError, StoreWriteError } from '../errors.ts';
 import { ReflectorPace, type ReturnTurns, type Setback, type Turn } from '../return-pace.ts';
 import type { UpstreamReply, UpstreamStream, Uplink } from '../types.ts';
+import type { CloudVersions } from './cloud-versions.ts';
 import { upstreamTarget } from './view-key.ts';
 import { NoCredentialError, type Credential } from './credential.ts';
 import type { FirstListClient } from './first-list.ts';
@@ -29,6 +30,7 @@ export interface ReflectorParts {
   readonly metrics: ViewMetrics;
   /** Shared by all reflectors of the hub. */
   readonly turns: Pick<ReturnTurns, 'take'>;
+  readonly cloudVersions: CloudVersions;
 }
 
 export interface ReflectorSettings {
@@ -172,6 +174,7 @@ export class Reflector {
         }
         if (this.#state === 'live' && clock.monotonicMs() - startedMs >= shortWatchMs) this.#pace.settled();
         resumed = error instanceof CloudUnreachableError;
+        if (resumed) this.#parts.cloudVersions.lost();
         listNeeded = this.#failed(error) || listNeeded;
         this.#setState('behind');
         waitMs = this.#pace.waitMs(this.#setback(error));
@@ -291,22 +294,24 @@ export class Reflector {
    * nothing until it gets there. So after every loss its version is asked for, beside the watch: nobody waits for it.
    */
   async #endIfCloudWentBack(ending: LinkedAbort): Promise<void> {
-    const ours = this.#view.resourceVersion;
-    try {
-      const stream = await this.#open({ limit: '1' }, ending.signal);
-      if (stream.statusCode !== 200) {
-        await readAll(stream, maxRefusalBytes);
-        return;
-      }
-      const contentType = headerValue(stream.headers, 'content-type') ?? '';
-      const wire = wireFor(contentType.includes('protobuf') ? 'protobuf' : 'json');
-      const scanner = wire.listScanner({ maxItemBytes: this.#settings.maxObjectBytes });
-      for await (const chunk of stream.body) scanner.push(chunk);
-      const theirs = scanner.end().resourceVersion;
-      if (compareResourceVersions(theirs, ours) < 0) ending.abort(new CloudWentBackError(ours, theirs));
-    } catch {
-      // Not known then: the watch has the same connection and fails by itself if that is the reason.
+    const { resourceVersion: ours, key } = this.#view;
+    const theirs = await this.#parts.cloudVersions.current(key, () => this.#askVersion(ending.signal));
+    if (theirs !== undefined && compareResourceVersions(theirs, ours) < 0)
+      ending.abort(new CloudWentBackError(ours, theirs));
+  }
+
+  /** Undefined where it is not told. Rejects when the connection is lost: the watch beside it fails by itself then. */
+  async #askVersion(signal: AbortSignal): Promise<string | undefined> {
+    const stream = await this.#open({ limit: '1' }, signal);
+    if (stream.statusCode !== 200) {
+      await readAll(stream, maxRefusalBytes);
+      return undefined;
     }
+    const contentType = headerValue(stream.headers, 'content-type') ?? '';
+    const wire = wireFor(contentType.includes('protobuf') ? 'protobuf' : 'json');
+    const scanner = wire.listScanner({ maxItemBytes: this.#settings.maxObjectBytes });
+    for await (const chunk of stream.body) scanner.push(chunk);
+    return scanner.end().resourceVersion;
   }
 
   async #open(query: Record<string, string>, signal: AbortSignal, client?: FirstListClient): Promise<UpstreamStream> {

@@ -14,6 +14,7 @@ import type { ReturnTurns } from '../return-pace.ts';
 import type { Store, StoredObject, UpstreamReply, Uplink, ViewKey, ViewReader } from '../types.ts';
 import { beyondBounds, type ViewBounds } from './bounds.ts';
 import { nodeCredential, type AccountCredentials } from './credential.ts';
+import { CloudVersions } from './cloud-versions.ts';
 import type { FirstListClient } from './first-list.ts';
 import type { ViewMetrics } from './metrics.ts';
 import type { Presenter } from './presenter.ts';
@@ -122,6 +123,7 @@ export class ViewSet implements ViewReader {
   /** Records of the store that nobody has asked for yet. */
   readonly #stored = new Map<string, ViewRecord>();
   readonly #unkeptUntil = new Map<string, number>();
+  readonly #cloudVersions = new CloudVersions();
   /** Views that the hub itself needs: nobody's use, and never idle. */
   readonly #own = new Set<string>();
   /** A new view must not write where the records of an old one are being removed. */
@@ -503,7 +505,7 @@ export class ViewSet implements ViewReader {
     const maxListBytes = forAccounts ? accountBounds().maxBytes : Number.POSITIVE_INFINITY;
     entry.reflector = new Reflector(
       entry.view,
-      { ...this.#parts, credential },
+      { ...this.#parts, credential, cloudVersions: this.#cloudVersions },
       { maxObjectBytes, userAgent, startAt, firstListClient, maxListBytes },
     );
     entry.stop = new AbortController();
