@@ -24,6 +24,8 @@ import { FrontMetrics } from './front/metrics.ts';
 import { Ops } from './front/ops.ts';
 import { PeerProcesses } from './front/peer-process.ts';
 import { Identities } from './identity/identities.ts';
+import { LocalDiscovery } from './local-discovery.ts';
+import { localKubeconfigName, writeLocalKubeconfig } from './local-kubeconfig.ts';
 import { KeyRotation, keyRotationDefaults } from './key-rotation.ts';
 import { SecretCipher } from './record-cipher.ts';
 import { ReturnGate } from './return-gate.ts';
@@ -300,6 +302,11 @@ export class Hub {
     let learning = Promise.resolve();
 
     const changed: Concerns = (_key, bytes) => mayHoldAlways(bytes);
+    const discovery = new LocalDiscovery(
+      { uplink, singles, store, clock, log: log.child('local'), random: Math.random },
+      { nodeName, userAgent },
+    );
+    let discovering = Promise.resolve();
     const steps = {
       lost: () => views.refresh(pods, changed),
       returning: async (returning: AbortSignal) => {
@@ -316,6 +323,8 @@ export class Hub {
         if (!known) await learning;
         await views.refresh(pods, changed);
         await filterState.returned();
+        // Beside what goes on now, which nobody at the node waits for.
+        discovering = discovery.refresh(serving.signal);
       },
     };
 
@@ -342,8 +351,13 @@ export class Hub {
       log.error('the key of the store could not be rotated; both keys stay', { error: String(error) });
     });
     const outer = [front.run(all.signal), ops.run(all.signal), heartbeat.run(all.signal)];
-    void front.started().then(() => {
+    void front.started().then(async () => {
       if (!front.listening) return;
+      const { caCertificate, localReader: client } = certificates;
+      const kubeconfig = { addresses: front.addresses, caCertificate, client };
+      await writeLocalKubeconfig(path.join(dataDir, localKubeconfigName), kubeconfig).catch((error: unknown) => {
+        log.warn('the kubeconfig for people on this node cannot be written', { error: String(error) });
+      });
       log.info('the hub serves', { node: nodeName, apiServers: this.#settings.apiServers.join(','), version });
       this.#started.resolve();
     });
@@ -354,7 +368,7 @@ export class Hub {
         throwFirst(outcome);
       }),
     ]);
-    await Promise.all([rotating, learning]);
+    await Promise.all([rotating, learning, discovering]);
     throwFirst(results);
     log.info('the hub has stopped');
   }

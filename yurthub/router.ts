@@ -12,6 +12,7 @@ import { failure, notFound, tooLargeVersion } from '../kube/status.ts';
 import { sendNeedsCloud, sendStatus, sendUnknown, staleWarning } from './answers.ts';
 import { ClientGoneError, CloudUnreachableError, StoreReadError } from './errors.ts';
 import type { Accounts } from './identity/accounts.ts';
+import { LocalResponse, localRead, RedirectedRequest } from './local-reader.ts';
 import type { SingleObjects } from './single-objects.ts';
 import type { Headers, HubRequest, HubResponse, Uplink } from './types.ts';
 import type { OfflineWrites } from './writes/offline-writes.ts';
@@ -60,7 +61,17 @@ export class Router {
   }
 
   /** Answers one request. Rejects only on a fault of our own. */
-  async handle(request: HubRequest, response: HubResponse): Promise<void> {
+  async handle(asked: HubRequest, answer: HubResponse): Promise<void> {
+    let [request, response] = [asked, answer];
+    if (request.identity.kind === 'node' && request.identity.localReader === true) {
+      const read = localRead(request, request.identity.nodeName);
+      if (read.kind === 'refused') {
+        sendStatus(request, response, read.error);
+        return;
+      }
+      request = new RedirectedRequest(request, read.target);
+      response = new LocalResponse(response, read.note);
+    }
     try {
       await this.#route(request, response);
     } catch (error) {

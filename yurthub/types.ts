@@ -8,10 +8,11 @@ import type { Item, TypeMeta, Wire } from '../kube/wire.ts';
 
 /**
  * Who a local client is. `node`: the kubelet's certificate or the root-only local credential. `bearer`: a token, passed on;
- * with `account` once it has been verified, and only for service accounts that views are kept for.
+ * with `account` once it has been verified, and only for service accounts that views are kept for. `localReader`: a person
+ * on the node with the local kubeconfig, who reads less than the node does (local-reader.ts).
  */
 export type Identity =
-  | { readonly kind: 'node'; readonly nodeName: string }
+  | { readonly kind: 'node'; readonly nodeName: string; readonly localReader?: true }
   | { readonly kind: 'bearer'; readonly account?: { readonly username: string; readonly uid: string } };
 
 /** Header names in lower case, no pseudo headers, no hop-by-hop headers. */

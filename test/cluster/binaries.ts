@@ -83,7 +83,9 @@ export function binary(program: Program): string {
 export function findAssets(): { etcd: string; apiserver: string } | undefined {
   const etcd = findBinary('etcd');
   const apiserver = findBinary('kube-apiserver');
-  return etcd !== undefined && apiserver !== undefined ? { etcd, apiserver } : undefined;
+  // What people type: the local kubeconfig is tried with it.
+  const kubectl = findBinary('kubectl');
+  return etcd !== undefined && apiserver !== undefined && kubectl !== undefined ? { etcd, apiserver } : undefined;
 }
 
 /** Builds what is missing of `programs`, one after the other, saying so by `say`. Needs Go on the PATH. */

@@ -7,12 +7,16 @@ export function describeWithApiserver(name: string, suite: () => void): void {
   if (findAssets() !== undefined) describe(name, suite);
   else if (process.env['CI'] === 'true') {
     describe(name, () => {
-      it('needs etcd and kube-apiserver', () => {
-        throw new Error('etcd and kube-apiserver are missing: npm run cluster -- build etcd kube-apiserver');
+      it('needs etcd, kube-apiserver and kubectl', () => {
+        throw new Error(
+          'etcd, kube-apiserver or kubectl is missing: npm run cluster -- build etcd kube-apiserver kubectl',
+        );
       });
     });
   } else {
-    console.warn(`SKIPPED ${name}: no etcd and kube-apiserver (npm run cluster -- build etcd kube-apiserver)`);
+    console.warn(
+      `SKIPPED ${name}: no etcd, kube-apiserver or kubectl (npm run cluster -- build etcd kube-apiserver kubectl)`,
+    );
     describe.skip(name, suite);
   }
 }

@@ -115,7 +115,7 @@ async function assets(): Promise<number> {
   let why = 'Go is not installed to build them, and KUBEBUILDER_ASSETS names no folder that has them';
   if (await succeeds(['go', 'version']).catch(() => false)) {
     try {
-      await buildBinaries(['etcd', 'kube-apiserver'], say);
+      await buildBinaries(['etcd', 'kube-apiserver', 'kubectl'], say);
       return 0;
     } catch (error) {
       why = error instanceof Error ? error.message : String(error);
@@ -125,7 +125,7 @@ async function assets(): Promise<number> {
   const suites = globSync('**/*.test.ts', { cwd: root, exclude: ['node_modules/**', 'dist/**'] }).filter((file) =>
     readFileSync(path.join(root, file), 'utf8').includes('describeWithApiserver('),
   );
-  console.error(`No etcd and kube-apiserver: ${why}.`);
+  console.error(`No etcd, kube-apiserver and kubectl: ${why}.`);
   console.error(`These integration suites will not run:\n${suites.map((file) => `  ${file}`).join('\n')}`);
   return process.env['CI'] === 'true' ? 1 : 0;
 }

@@ -5,7 +5,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { once } from 'node:events';
 import { ManualClock } from '../../runtime/manual-clock.ts';
-import type { HubRequest, HubResponse } from '../types.ts';
+import type { HubRequest, Identity, HubResponse } from '../types.ts';
 import {
   credential,
   deferred,
@@ -40,8 +40,12 @@ const mirror = (request: HubRequest, response: HubResponse): Promise<void> => {
 };
 
 interface Seen {
-  identity: { kind: string };
+  identity: Identity;
   headers: Record<string, string | string[]>;
+}
+
+function nameOf(identity: Identity): string {
+  return identity.kind === 'node' && identity.localReader === true ? 'local-reader' : identity.kind;
 }
 
 const statusOf = (body: Buffer): object => {
@@ -335,6 +339,27 @@ describe.each(['h1', 'h2'] as const)('over %s', (protocol) => {
       ['an administrator’s certificate', (fixture) => nodeOf(fixture, { organization: 'system:masters' }), {}, 401],
       ['a serving certificate of the node', (fixture) => nodeOf(fixture, { usage: 'server' }), {}, 401],
       [
+        'the credential of people on the node',
+        (fixture) => ({
+          cert: fixture.certificates.localReader.certificate,
+          key: fixture.certificates.localReader.key,
+        }),
+        {},
+        'local-reader',
+      ],
+      [
+        'a self-signed credential of people on the node',
+        () =>
+          credential({
+            subject: { organizations: ['holdfast.dev'], commonName: 'local-reader' },
+            ...lastCentury,
+            usage: 'client',
+            names: [],
+          }),
+        {},
+        401,
+      ],
+      [
         'a self-signed local credential',
         () =>
           credential({
@@ -353,7 +378,7 @@ describe.each(['h1', 'h2'] as const)('over %s', (protocol) => {
     test.each(cases)('%s', async (_name, client, headers, expected) => {
       const fixture = await start(mirror);
       const answer = await ask(fixture, '/api/v1/pods', { client: client(fixture), headers });
-      const result = answer.status === 200 ? seen(answer.body).identity.kind : statusOf(answer.body);
+      const result = answer.status === 200 ? nameOf(seen(answer.body).identity) : statusOf(answer.body);
       expect(result).toEqual(typeof expected === 'string' ? expected : { kind: 'Status', reason: 'Unauthorized' });
       expect(fixture.peerQuestions()).toBe(0);
     });

@@ -76,6 +76,7 @@ export class Front {
   readonly #settings: FrontSettings;
   readonly #hubCa: X509Certificate;
   readonly #localSubject: string;
+  readonly #readerSubject: string;
   readonly #connections = new WeakMap<TLSSocket, Connection | Promise<Connection>>();
   readonly #exchanges = new Map<Exchange, { progress: number; sinceMs: number } | undefined>();
   readonly #watches = new Set<Exchange>();
@@ -93,6 +94,7 @@ export class Front {
     this.#serving = parts.certificates.serving;
     this.#hubCa = new X509Certificate(parts.certificates.caCertificate);
     this.#localSubject = new X509Certificate(parts.certificates.localClient.certificate).subject;
+    this.#readerSubject = new X509Certificate(parts.certificates.localReader.certificate).subject;
   }
 
   /** Where connections are accepted at present; empty before and after. */
@@ -306,6 +308,11 @@ export class Front {
       this.#parts.metrics.refused(identity);
       return refuse(client, failure('Unauthorized', refusalMessages[identity]));
     }
+    if (identity.kind === 'node' && identity.localReader === true)
+      return refuse(
+        client,
+        failure('Forbidden', 'holdfast: this kubeconfig reads only; it opens no exec, attach or port-forward'),
+      );
     return await spliceUpgrade(
       { request, client, head, lane: identity.kind },
       this.#parts.dialRaw,
@@ -367,6 +374,7 @@ export class Front {
       trust: await this.#parts.trust.current(),
       hubCa: this.#hubCa,
       localSubject: this.#localSubject,
+      readerSubject: this.#readerSubject,
       nodeName: this.#settings.nodeName,
       isLocal,
       nowMs: this.#parts.clock.wallMs(),

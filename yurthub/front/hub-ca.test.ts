@@ -30,7 +30,8 @@ test('the certificates are valid at any time, for every name of the hub, and the
   for (const name of ['localhost', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local'])
     expect(serving.checkHost(name)).toBe(name);
   expect(new X509Certificate(made.localClient.certificate).subject).toBe('O=holdfast.dev\nCN=system:node:edge-1');
-  for (const key of ['hub-ca.key', 'serving.key', 'local-client.key'])
+  expect(new X509Certificate(made.localReader.certificate).subject).toBe('O=holdfast.dev\nCN=local-reader');
+  for (const key of ['hub-ca.key', 'serving.key', 'local-client.key', 'local-reader.key'])
     expect((await stat(path.join(dataDir, key))).mode & 0o777).toBe(0o600);
 });
 

@@ -16,6 +16,8 @@ export interface HubCertificates {
   readonly serving: { readonly certificate: string; readonly key: string };
   /** Root's own way in, and the heartbeat's: `O=holdfast.dev, CN=system:node:NAME`. */
   readonly localClient: { readonly certificate: string; readonly key: string };
+  /** For people on the node, who read only: `O=holdfast.dev, CN=local-reader`. */
+  readonly localReader: { readonly certificate: string; readonly key: string };
 }
 
 export const localOrganization = 'holdfast.dev';
@@ -59,10 +61,16 @@ export async function hubCertificates(
     { subject: subject(`system:node:${settings.nodeName}`), ...alwaysValid, usage: 'client', names: [] },
     ca,
   );
+  const localReader = await folder.ensure(
+    'local-reader',
+    { subject: subject('local-reader'), ...alwaysValid, usage: 'client', names: [] },
+    ca,
+  );
   return {
     caCertificate: ca.certificate,
     serving: { certificate: serving.certificate, key: privateKeyPem(serving.privateKey) },
     localClient: { certificate: localClient.certificate, key: privateKeyPem(localClient.privateKey) },
+    localReader: { certificate: localReader.certificate, key: privateKeyPem(localReader.privateKey) },
   };
 }
 

@@ -9,6 +9,8 @@ export type CertificateVerdict =
   | { readonly kind: 'none' }
   /** `remark`: outside its validity, and the node's all the same. */
   | { readonly kind: 'node'; readonly remark: 'expired' | 'not-yet-valid' | undefined }
+  /** A person on this node, with the credential that the hub made for that. */
+  | { readonly kind: 'local-reader' }
   | { readonly kind: 'refused'; readonly reason: RefusalReason };
 
 export interface CertificateCase {
@@ -17,6 +19,8 @@ export interface CertificateCase {
   readonly hubCa: X509Certificate;
   /** Subject of the local credential, in X509Certificate's form. */
   readonly localSubject: string;
+  /** Subject of the credential for people on the node. */
+  readonly readerSubject: string;
   readonly nodeName: string;
   /** The connection comes from this host. */
   readonly isLocal: boolean;
@@ -39,6 +43,8 @@ export function nodeSubject(nodeName: string): string {
 export function judgeCertificate(given: CertificateCase): CertificateVerdict {
   const { certificate, trust } = given;
   if (certificate === undefined) return { kind: 'none' };
+  if (certificate.subject === given.readerSubject && issuedBy(certificate, given.hubCa))
+    return given.isLocal ? { kind: 'local-reader' } : { kind: 'refused', reason: 'foreign-certificate' };
   const isLocalCredential = certificate.subject === given.localSubject && issuedBy(certificate, given.hubCa);
   const subjects = [nodeSubject(given.nodeName), ...(trust.own === undefined ? [] : [trust.own.subject])];
   const isNodes =
@@ -85,6 +91,8 @@ export function decide(given: {
 }): Decision {
   const node: Decision = { identity: { kind: 'node', nodeName: given.nodeName } };
   if (given.verdict.kind === 'node') return node;
+  if (given.verdict.kind === 'local-reader')
+    return { identity: { kind: 'node', nodeName: given.nodeName, localReader: true } };
   if (given.hasBearer) return { identity: { kind: 'bearer' } };
   if (given.verdict.kind === 'refused') return { refused: given.verdict.reason };
   if (!given.isLocal || !given.ownExpired) return { refused: 'no-credentials' };
