@@ -1,7 +1,7 @@
 // The store's key: wrong, rotated, and rotated by a process that is killed in the middle.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -205,4 +205,18 @@ test('keys that change at every start do not fill the disk, and nothing is delet
     message: expect.stringContaining('3 others'),
   });
   expect(readdirSync(folder).filter((name) => name.startsWith('store.other-key-'))).toHaveLength(3);
+});
+
+test('a damaged note of the key is no other key: the store opens as it is, and the note is written again', async () => {
+  await filled();
+  const note = path.join(directory, 'key-check');
+  const good = readFileSync(note);
+  for (const garbled of [Buffer.alloc(good.length, 7), good.subarray(0, 10), Buffer.alloc(0)]) {
+    writeFileSync(note, garbled);
+    const { seal, store } = await openBoth();
+    await expectAll(seal, store);
+    await store.close();
+    expect(readFileSync(note)).toHaveLength(good.length);
+  }
+  expect(said).toEqual([]);
 });

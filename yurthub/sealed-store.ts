@@ -1,5 +1,6 @@
 // Opens the store only with a key that belongs to it: a file in its folder says, sealed, which one that is. With another key its
 // Secrets and tokens could not be read, and would be missing without anyone being told why.
+import { createHash } from 'node:crypto';
 import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFolder, writeNewFile } from '../runtime/durable-file.ts';
@@ -10,6 +11,7 @@ import { openStore, type OpenedStore, type StoreParts, type StoreSettings } from
 
 const context = 'key-check';
 const plain = Buffer.from('holdfast');
+const checksumBytes = 8;
 /** Beyond, somebody changes keys without knowing it, and the disk fills. */
 const maxAside = 3;
 
@@ -36,12 +38,13 @@ export async function writeKeyCheck(directory: string, seal: Seal): Promise<void
   const file = path.join(directory, keyCheckName);
   const next = `${file}.new`;
   await rm(next, { force: true });
-  await writeNewFile(next, seal.seal(plain, context), 0o600);
+  const sealed = seal.seal(plain, context);
+  await writeNewFile(next, Buffer.concat([sealed, checksum(sealed)]), 0o600);
   await rename(next, file);
   await syncFolder(directory);
 }
 
-/** Undefined for a store that has not been sealed with any. */
+/** Undefined for a store that has not been sealed with any, or of which damage has made that unknown: records tell for themselves. */
 async function keyFits(directory: string, seal: Seal): Promise<boolean | undefined> {
   let check: Buffer;
   try {
@@ -50,12 +53,19 @@ async function keyFits(directory: string, seal: Seal): Promise<boolean | undefin
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new SealError('ERR_SEAL_STORE', `the store in ${directory} cannot be read: ${String(error)}`, error);
   }
+  const sealed = check.subarray(0, -checksumBytes);
+  if (!checksum(sealed).equals(check.subarray(-checksumBytes))) return undefined;
   try {
-    return seal.open(check, context).equals(plain);
+    return seal.open(sealed, context).equals(plain);
   } catch (error) {
     if (error instanceof SealError) return false;
     throw error;
   }
+}
+
+/** Tells a damaged file from another key. */
+function checksum(sealed: Buffer): Buffer {
+  return createHash('sha256').update(sealed).digest().subarray(0, checksumBytes);
 }
 
 async function setAside({ log, clock }: StoreParts, directory: string): Promise<void> {
