@@ -3,7 +3,7 @@ import { nearest } from '../runtime/nearest.ts';
 import { demoFlags, runDemoCommand } from './demo-command.ts';
 import { UsageError } from './errors.ts';
 import { flagHelp, parseFlags, type Flag } from './flags.ts';
-import { nodeFlags, runNodeCommand, runRotateKeyCommand } from './node.ts';
+import { hubFlags, nodeFlags, runNodeCommand, runRotateKeyCommand } from './node.ts';
 import type { Terminal } from './terminal.ts';
 import { runTunnelAgentCommand, runTunnelServerCommand, tunnelAgentFlags, tunnelServerFlags } from './tunnel.ts';
 
@@ -31,8 +31,8 @@ const commands: Readonly<Record<string, Command>> = {
   node: {
     summary: 'Run the hub of this node: kubelet and others reach the API server through it, and live on without it.',
     flags: nodeFlags,
-    run: async (flags, { signal, version }) => {
-      await runNodeCommand(flags, signal, version);
+    run: async (flags, parts) => {
+      await runNodeCommand(flags, parts);
       return 0;
     },
   },
@@ -54,7 +54,7 @@ const commands: Readonly<Record<string, Command>> = {
   },
   'rotate-key': {
     summary: 'Make a new key for the Secrets and tokens in the store; the hub takes it up when it is restarted.',
-    flags: nodeFlags,
+    flags: hubFlags,
     run: async (flags, { out }) => {
       out(await runRotateKeyCommand(flags));
       return 0;

@@ -1,10 +1,13 @@
-// holdfast node: reads the settings, runs the hub until a signal says to stop.
+// holdfast node: reads the settings, runs the hub until a signal says to stop, and the tunnel agent beside it if asked to.
+import { LinkedAbort } from '../runtime/linked-abort.ts';
 import type { RawSettings } from '../yurthub/settings.ts';
 import { readNodeSettings } from '../yurthub/settings.ts';
 import { flagName, nodeSettingsSchema, type Setting } from '../yurthub/settings-schema.ts';
+import type { CommandLineParts } from './command-line.ts';
 import type { Flag } from './flags.ts';
+import { agentBesideHub } from './tunnel.ts';
 
-export const nodeFlags: readonly Flag[] = [
+export const hubFlags: readonly Flag[] = [
   {
     key: 'config',
     name: 'config',
@@ -25,12 +28,35 @@ export const nodeFlags: readonly Flag[] = [
   }),
 ];
 
-/** Resolves when the hub has stopped. Rejects with SettingsError, StoreOpenError and others that have a code. */
-export async function runNodeCommand(flags: RawSettings, signal: AbortSignal, version: string): Promise<void> {
+export const nodeFlags: readonly Flag[] = [
+  ...hubFlags,
+  {
+    key: 'tunnelConfig',
+    name: 'tunnel-config',
+    value: 'FILE',
+    repeatable: false,
+    doc: 'YAML file with the settings of holdfast tunnel-agent: the agent then runs in this process as well.',
+  },
+];
+
+/** Resolves when hub and agent have stopped. Rejects with SettingsError, StoreOpenError and others that have a code. */
+export async function runNodeCommand(
+  { tunnelConfig, ...flags }: RawSettings,
+  parts: Pick<CommandLineParts, 'signal' | 'version' | 'proxy'>,
+): Promise<void> {
   const settings = readNodeSettings(flags);
+  const agent = typeof tunnelConfig === 'string' ? agentBesideHub(tunnelConfig, parts) : undefined;
   // Loaded only now: LevelDB is not needed to say what is wrong with the settings.
   const { runNode } = await import('../yurthub/node.ts');
-  await runNode(settings, signal, version);
+  // The agent ends with the hub, however that ends; the hub never ends for the agent.
+  using stop = new LinkedAbort(parts.signal);
+  const beside = agent?.(stop.signal);
+  try {
+    await runNode(settings, parts.signal, parts.version);
+  } finally {
+    stop.abort();
+    await beside;
+  }
 }
 
 function valueHelp(setting: Setting): string | undefined {

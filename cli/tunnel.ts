@@ -1,6 +1,7 @@
 // holdfast tunnel-server and tunnel-agent: flags from the tables of settings; each daemon is loaded only when it runs.
 import { agentSettingsSchema, readAgentSettings } from '../tunnel-agent/settings.ts';
 import { readServerSettings, serverSettingsSchema } from '../tunnel-server/settings.ts';
+import { delay, systemClock } from '../runtime/clock.ts';
 import { createLog } from '../runtime/log.ts';
 import {
   flagName,
@@ -21,6 +22,32 @@ export async function runTunnelAgentCommand(flags: RawSettings, parts: CommandLi
   const settings = readAgentSettings(flags, parts.proxy);
   const { runTunnelAgent } = await import('../tunnel-agent/run.ts');
   await runTunnelAgent(settings, createLog(settings.logLevel), parts.version, parts.signal);
+}
+
+/** How long after the agent could not start it is started again. */
+const agentRetryMs = 10_000;
+
+/**
+ * Reads the agent's settings from `file` and gives a way to run it beside the hub: what is wrong with it is logged and never the
+ * hub's matter. Throws InvalidSettingsError and KubeconfigError.
+ */
+export function agentBesideHub(
+  file: string,
+  parts: Pick<CommandLineParts, 'version' | 'proxy'>,
+): (signal: AbortSignal) => Promise<void> {
+  const settings = readAgentSettings({ config: file }, parts.proxy);
+  return async (signal) => {
+    const log = createLog(settings.logLevel);
+    const { runTunnelAgent } = await import('../tunnel-agent/run.ts');
+    while (!signal.aborted) {
+      try {
+        await runTunnelAgent(settings, log, parts.version, signal);
+      } catch (error) {
+        log.error('the tunnel agent cannot start', { problem: (error as Error).message });
+        await delay(systemClock, agentRetryMs, signal);
+      }
+    }
+  };
 }
 
 /** Resolves when the server has drained and stopped. Rejects with InvalidSettingsError and others that have a code. */

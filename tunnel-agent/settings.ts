@@ -112,7 +112,7 @@ export function readAgentSettings(flags: RawSettings, environment: ProxyEnvironm
   };
   let nodeName = settings.nodeName ?? '';
   if (problems.length === 0) {
-    const certified = certifiedNode(credentials.certificate);
+    const certified = certifiedNode(credentials.certificate, problems);
     if (certified === undefined) problems.push('certificateFile: is not the certificate of a node (system:node:NAME)');
     else if (nodeName !== '' && nodeName !== certified)
       problems.push(`nodeName: is ${nodeName}, but the certificate belongs to node ${certified}; remove one`);
@@ -128,7 +128,13 @@ export function readAgentSettings(flags: RawSettings, environment: ProxyEnvironm
   return { ...settings, nodeName, credentials, httpProxy, noProxy: settings.noProxy ?? environment.noProxy };
 }
 
-function certifiedNode(source: PemSource): string | undefined {
-  const text = 'pem' in source ? source.pem : readFileSync(source.file, 'utf8');
-  return /^CN=system:node:(.+)$/m.exec(new X509Certificate(text).subject)?.[1];
+/** Undefined for a certificate of somebody else, or for none, which is then a problem of its own. */
+function certifiedNode(source: PemSource, problems: string[]): string | undefined {
+  try {
+    const text = 'pem' in source ? source.pem : readFileSync(source.file, 'utf8');
+    return /^CN=system:node:(.+)$/m.exec(new X509Certificate(text).subject)?.[1];
+  } catch (error) {
+    problems.push(`certificateFile: ${(error as Error).message}`);
+    return undefined;
+  }
 }
