@@ -5,8 +5,6 @@ export interface Allowance {
   /** As in `body.metadata.resourceVersion`; everything below it is allowed as well. */
   readonly path: string;
   readonly reason: string;
-  /** It depends on the moment whether there is a difference. */
-  readonly sometimes?: true;
 }
 
 export interface Difference {
