@@ -140,6 +140,8 @@ class SimulatedHub {
       this.#comeBack(turns, pace, true);
       return;
     }
+    // Has the server gone back in time? One list of one object beside the resumed watch; that it is refused matters to nobody.
+    if (!listed) this.#server.call(this.#server.lists);
     this.#behind -= 1;
     if (this.#behind === 0) this.liveMs = this.#time.nowMs;
   }
@@ -276,7 +278,7 @@ export function returnTable(scale: ReturnScale, seed: number): string {
     ? 'a long outage: each view is listed'
     : 'a short outage: watches go on where they ended';
   return [
-    `${scale.hubs.toLocaleString('en')} hubs of ${scale.viewsPerHub} views after ${outage}`,
+    `${scale.hubs === 1 ? 'one hub' : `${scale.hubs.toLocaleString('en')} hubs`} of ${scale.viewsPerHub} views after ${outage}`,
     row(['', 'no jitter', 'as it is']),
     ...counted('connections', (report) => report.connections),
     ...counted('watch calls', (report) => report.watches),
