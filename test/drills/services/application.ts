@@ -21,6 +21,11 @@ const image = `${registryName}/in-cluster:1`;
 const rbac = 'rbac.authorization.k8s.io';
 const serve = 'mkdir /www; echo "$HOSTNAME" > /www/index.html; exec httpd -f -p 8080 -h /www';
 
+const ports = [{ port: 80, targetPort: 8080 }];
+/** A Service of the application of all nodes, kept to the node of whoever asks. */
+export const sharedService = 'application';
+const sharedLabels = { part: 'application' };
+
 export const serviceName = (nodeName: string): string => `application-${nodeName}`;
 export const headlessName = (nodeName: string): string => `application-${nodeName}-pods`;
 
@@ -48,13 +53,19 @@ export function sharedManifests(): Manifest[] {
       roleRef: { apiGroup: rbac, kind: 'Role', name: account },
       subjects: [subject],
     }),
+    core(namespace, 'services', 'Service', {
+      metadata: {
+        name: sharedService,
+        annotations: { 'openyurt.io/topologyKeys': 'kubernetes.io/hostname' },
+      },
+      spec: { selector: sharedLabels, ports },
+    }),
     core(namespace, 'configmaps', 'ConfigMap', { metadata: { name: 'settings' }, data: { value: 'before' } }),
   ];
 }
 
 export function nodeManifests(nodeName: string): Manifest[] {
   const name = serviceName(nodeName);
-  const ports = [{ port: 80, targetPort: 8080 }];
   const selector = { app: name };
   return [
     core(namespace, 'services', 'Service', { metadata: { name }, spec: { selector, ports } }),
@@ -62,16 +73,22 @@ export function nodeManifests(nodeName: string): Manifest[] {
       metadata: { name: headlessName(nodeName) },
       spec: { selector, ports, clusterIP: 'None' },
     }),
-    deployment(nodeName, name, replicas, {
-      containers: [
-        {
-          name: 'main',
-          image: `${registryName}/busybox:1`,
-          command: ['sh', '-c', serve],
-          readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
-        },
-      ],
-    }),
+    deployment(
+      nodeName,
+      name,
+      replicas,
+      {
+        containers: [
+          {
+            name: 'main',
+            image: `${registryName}/busybox:1`,
+            command: ['sh', '-c', serve],
+            readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
+          },
+        ],
+      },
+      sharedLabels,
+    ),
     deployment(nodeName, `client-${nodeName}`, 1, {
       serviceAccountName: account,
       containers: [
@@ -93,7 +110,13 @@ export function nodeManifests(nodeName: string): Manifest[] {
   ];
 }
 
-function deployment(nodeName: string, app: string, count: number, podSpec: Record<string, unknown>): Manifest {
+function deployment(
+  nodeName: string,
+  app: string,
+  count: number,
+  podSpec: Record<string, unknown>,
+  labels: Record<string, string> = {},
+): Manifest {
   return {
     path: `/apis/apps/v1/namespaces/${namespace}/deployments`,
     body: {
@@ -104,7 +127,7 @@ function deployment(nodeName: string, app: string, count: number, podSpec: Recor
         replicas: count,
         selector: { matchLabels: { app } },
         template: {
-          metadata: { labels: { app } },
+          metadata: { labels: { app, ...labels } },
           spec: {
             nodeSelector: { 'kubernetes.io/hostname': nodeName },
             tolerations: [{ operator: 'Exists' }],

@@ -3,11 +3,18 @@ import { waitFor } from '../../cluster/commands.ts';
 import type { EdgeNode } from '../../cluster/node.ts';
 import type { Pod } from '../pods.ts';
 import { expectThat } from '../report.ts';
-import { headlessName, namespace, replicas, serviceName } from './application.ts';
+import { headlessName, namespace, replicas, serviceName, sharedService } from './application.ts';
 import { clientState } from './client-state.ts';
 import type { Attempts, ClientState } from './client-state.ts';
 import type { Stage } from './stage.ts';
 
+/** A program of the node itself: one line for each answer, on a connection of its own. */
+const askEightTimes = `
+for (let count = 0; count < 8; count += 1) {
+  const options = { headers: { connection: 'close' }, signal: AbortSignal.timeout(2000) };
+  const text = await fetch(process.argv[1], options).then((answer) => answer.text(), String);
+  console.log(text.trim());
+}`;
 const kinds = ['service', 'get', 'list'] as const;
 
 /** Each of the application's pods answers for the service from now on. */
@@ -69,11 +76,22 @@ export async function applicationAddresses(stage: Stage): Promise<Map<string, st
   return addresses;
 }
 
+/** Connections to the Service of all nodes' pods that asks to be kept to the node: each other would time out here. */
+export async function staysOnTheNode(stage: Stage): Promise<string> {
+  const url = `/api/v1/namespaces/${namespace}/services/${sharedService}`;
+  const { spec } = await stage.cloud.request<{ spec: { clusterIP: string } }>('GET', url);
+  const argv = [process.execPath, '--input-type=module', '--eval', askEightTimes, `http://${spec.clusterIP}/`];
+  const answers = (await stage.edge.enter(argv)).trim().split('\n');
+  const strangers = answers.filter((name) => !name.startsWith(serviceName('edge')));
+  expectThat(answers.length === 8 && strangers.length === 0, answers.join(', '));
+  return `${answers.length} of ${answers.length}`;
+}
+
 /** What CoreDNS gives for the headless service, to a pod that asks by way of the cluster's DNS service. */
 export async function headlessAddresses(stage: Stage): Promise<string[]> {
+  const name = `${headlessName(stage.edge.name)}.${namespace}.svc.cluster.local`;
   const client = (await stage.edgePods()).find(({ metadata }) => metadata.labels?.['app'] === 'client-edge');
   if (client === undefined) throw new Error('the client has no pod');
-  const name = `${headlessName(stage.edge.name)}.${namespace}.svc.cluster.local`;
   const answer = await stage.edge.execInPod(client.metadata.uid, 'main', ['nslookup', '-type=a', name]);
   return [...answer.matchAll(/^Name:.*\nAddress: (\S+)/gm)].map(([, address = '']) => address).sort();
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { expectThat } from '../report.ts';
 import { namespace } from './application.ts';
-import { apiAnswers, headlessIsRight, serviceAnswers, watchShows } from './checks.ts';
+import { apiAnswers, headlessIsRight, serviceAnswers, staysOnTheNode, watchShows } from './checks.ts';
 import type { Stage } from './stage.ts';
 
 const startMs = 60_000;
@@ -15,6 +15,7 @@ export async function online(stage: Stage): Promise<void> {
   await report.check("a headless service's name gives the addresses of its pods", () =>
     headlessIsRight(stage, stage.deadline(5_000)),
   );
+  await report.check('a Service that asks for it is kept to the node', () => staysOnTheNode(stage));
   await report.check('a pod gets, lists and watches by in-cluster configuration', () =>
     apiAnswers(stage, edge, startMs),
   );

@@ -3,7 +3,7 @@
 import { waitFor } from '../../cluster/commands.ts';
 import type { EdgeNode } from '../../cluster/node.ts';
 import { expectThat } from '../report.ts';
-import { apiAnswers, applicationAddresses, headlessIsRight, serviceAnswers } from './checks.ts';
+import { apiAnswers, applicationAddresses, headlessIsRight, serviceAnswers, staysOnTheNode } from './checks.ts';
 import { clientState } from './client-state.ts';
 import type { Stage } from './stage.ts';
 
@@ -53,6 +53,7 @@ export async function rebootOffline(stage: Stage, connected: Times | undefined):
   await report.check('the headless service gives the new addresses', () =>
     headlessIsRight(stage, stage.deadline(2_000)),
   );
+  await report.check('a Service that asks for it is kept to the node', () => staysOnTheNode(stage));
   await report.check('the client gets, lists and watches', async () => {
     await apiAnswers(stage, edge, stage.deadline(5_000));
     const { configMaps } = clientState(edge);
