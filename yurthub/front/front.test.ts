@@ -548,6 +548,47 @@ test('a client that stops reading is cut off, and what waits for it is bounded',
   await stop;
 });
 
+test.each([
+  ['h1', 2_000],
+  ['h2', 2_000],
+  ['h2', 1 << 20],
+] as const)('over %s, an answered upload of %d bytes is counted as answered', async (protocol, bytes) => {
+  const fixture = await start(async (request, response) => {
+    const body = await request.readBody(2 << 20);
+    response.head(200, { 'content-length': String(body.length) });
+    response.end(body);
+  });
+  const body = Buffer.alloc(bytes);
+  if (protocol === 'h1') await h1Request(fixture, { method: 'PUT', path: '/api/v1/pods', body });
+  else {
+    const session = h2Connect(fixture);
+    await h2Request(session, { ':method': 'PUT', ':path': '/api/v1/pods' }, body);
+    session.close();
+  }
+  await fixture.stop();
+  const text = await fixture.metrics.text();
+  expect(text).toContain('holdfast_yurthub_front_requests_total{verb="write",code="2xx"} 1\n');
+  expect(text).toContain('holdfast_yurthub_front_requests_total{verb="write",code="aborted"} 0\n');
+});
+
+test('over h2, an answer that a client leaves behind is counted as aborted', async () => {
+  const fixture = await start(async (request, response) => {
+    const body = await request.readBody(2 << 20);
+    response.head(200, { 'content-length': String(body.length) });
+    response.end(body);
+  });
+  const session = h2Connect(fixture);
+  const stream = session.request({ ':method': 'PUT', ':path': '/api/v1/pods' });
+  stream.on('error', () => undefined);
+  stream.on('response', () => session.destroy());
+  stream.end(Buffer.alloc(1 << 20));
+  await once(stream, 'close');
+  await fixture.stop();
+  expect(await fixture.metrics.text()).toContain(
+    'holdfast_yurthub_front_requests_total{verb="write",code="aborted"} 1\n',
+  );
+});
+
 test('the stop lets a request finish, ends watches cleanly, and leaves nothing open', async () => {
   let signalled = false;
   const go = deferred<void>();

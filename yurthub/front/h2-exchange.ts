@@ -1,6 +1,6 @@
 // HTTP/2 as an Exchange, on node's core streams. The compatibility API is not used: there a reset by the client looks like a
 // finished answer, and every abandoned watch would live on.
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import type { Headers } from '../types.ts';
 import { ClientSignal, isBodyless, type Exchange, type ExchangeHooks, type ExchangeResponse } from './exchange.ts';
@@ -71,6 +71,7 @@ function ignore(): void {
 
 class H2Response implements ExchangeResponse {
   readonly #stream: ServerHttp2Stream;
+  readonly #session: Http2Session | undefined;
   /** Only for answers of several pieces. */
   #queue: SendQueue | undefined;
   readonly #method: string;
@@ -83,6 +84,7 @@ class H2Response implements ExchangeResponse {
 
   constructor(stream: ServerHttp2Stream, method: string) {
     this.#stream = stream;
+    this.#session = stream.session;
     this.#method = method;
   }
 
@@ -90,9 +92,11 @@ class H2Response implements ExchangeResponse {
     return this.statusCode !== 0;
   }
 
-  /** Everything was handed to the connection and the stream was not reset. */
+  /** Everything was handed to the connection and the stream was not reset. To be asked when the stream has closed. */
   get complete(): boolean {
-    return this.#ended && !this.#aborted && this.#stream.writableFinished && this.#stream.rstCode === 0;
+    if (!this.#ended || this.#aborted || this.#stream.rstCode !== 0) return false;
+    // A stream whose request had a body is destroyed before it has finished, since both sides have ended by then.
+    return this.#stream.writableFinished || this.#session?.destroyed === false;
   }
 
   get queuedBytes(): number {
