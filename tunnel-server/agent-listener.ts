@@ -27,6 +27,8 @@ export interface AgentListenerSettings {
 }
 
 const handshakeTimeoutMs = 10_000;
+/** Connections whose handshake is not over, at a time. */
+const maxUnknown = 1_000;
 
 export class AgentListener {
   readonly #parts: AgentListenerParts;
@@ -50,6 +52,8 @@ export class AgentListener {
       },
       (socket) => void this.#accept(socket),
     );
+    // Who has not shown a certificate yet holds a descriptor all the same.
+    this.#server.maxConnections = settings.maxAgents + maxUnknown;
     this.#server.on('tlsClientError', (error, socket) => {
       parts.metrics.rejected('tls');
       parts.log.debug('TLS with an agent failed', { from: socket.remoteAddress, error: error.message });

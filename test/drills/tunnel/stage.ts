@@ -203,7 +203,8 @@ export class TunnelStage {
   /** Resident memory of server and agents, one line each. */
   memory(): string[] {
     const resident = (pid: number | undefined): string => {
-      const [, kibibytes = '0'] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid ?? 0}/status`, 'utf8')) ?? [];
+      if (pid === undefined) return 'unknown, since it does not run';
+      const [, kibibytes = '0'] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
       return `${(Number(kibibytes) / 1024).toFixed(0)} MiB`;
     };
     return [
