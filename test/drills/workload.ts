@@ -3,6 +3,7 @@
 // All pods of a node tolerate an unreachable node without limit: whether a pod is evicted is the guard's matter, not the
 // hub's, and an eviction would look like a restart.
 import { registryName } from '../cluster/images.ts';
+import type { Manifest } from '../cluster/manifest.ts';
 
 export const namespace = 'drill';
 /** A folder of the node that pods of the drill mount, and that the drill writes into. */
@@ -15,12 +16,6 @@ export const applicationReplicas = 3;
 const image = `${registryName}/busybox:1`;
 const latestImage = `${registryName}/busybox:latest`;
 const stay = 'trap "exit 0" TERM; sleep 1000000 & wait';
-
-export interface Manifest {
-  /** Collection to POST to. */
-  path: string;
-  body: Record<string, unknown>;
-}
 
 /** Once per cluster. */
 export function sharedManifests(): Manifest[] {

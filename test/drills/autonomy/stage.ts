@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { waitFor } from '../../cluster/commands.ts';
+import { create } from '../../cluster/manifest.ts';
 import type { EdgeNode } from '../../cluster/node.ts';
 import type { DrillContext } from '../drill.ts';
 import { waitForPods } from '../pods.ts';
@@ -43,18 +44,14 @@ export class Stage extends TwoNodes {
       node.writeManifest('static', staticPod());
     }
     await this.installHub();
-    for (const { path: collection, body } of sharedManifests()) await this.cloud.request('POST', collection, body);
+    await create(this.cloud, sharedManifests());
     await waitFor(
       'the default service account is there',
       () => this.cloud.request('GET', `/api/v1/namespaces/${namespace}/serviceaccounts/default`).then(() => true),
       { deadlineMs: 20_000, everyMs: 50 },
     );
     await Promise.all([this.edge.startKubelet(), this.plain.startKubelet()]);
-    for (const node of [this.edge, this.plain]) {
-      for (const { path: collection, body } of nodeManifests(node.name)) {
-        await this.cloud.request('POST', collection, body);
-      }
-    }
+    for (const node of [this.edge, this.plain]) await create(this.cloud, nodeManifests(node.name));
     // Finished or not, the job's pod counts; it runs until a part of the drill lets it end.
     for (const node of [this.edge, this.plain]) await waitForPods(this.cloud, node.name, podsPerNode, 90_000);
     await waitForPods(await this.throughHub(), this.edge.name, podsPerNode, 10_000);
