@@ -1,13 +1,15 @@
 // Carries out one CONNECT, whichever way it came in: finds the route, dials within the deadline, answers, and joins the two.
-import net from 'node:net';
+import type net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../runtime/clock.ts';
 import { LinkedAbort } from '../runtime/linked-abort.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Endpoint } from '../runtime/settings.ts';
-import { headerText, RefusedError, refusalOf } from '../tunnel/refusal.ts';
+import { headerText, RefusedError } from '../tunnel/refusal.ts';
 import { http2End, socketEnd, splice, type SpliceEnd } from '../tunnel/splice.ts';
 import { formatTarget, parseTarget } from '../tunnel/target.ts';
+import { dialDirectly } from './direct-dial.ts';
+import { EarlyBytes } from './early-bytes.ts';
 import type { ServerMetrics, Way } from './metrics.ts';
 import type { Registry } from './registry.ts';
 import { route, type Route, type RouteView } from './route.ts';
@@ -40,8 +42,6 @@ export interface ConnectRequest extends OpenRequest {
   readonly head: Buffer;
 }
 
-/** What a client may send before it has its answer. */
-const maxEarlyBytes = 64 * 1024;
 /**
  * How long a far end that speaks first is held back, unless the client speaks: kube-apiserver's CONNECT client refuses every
  * byte that it reads together with the answer, and nothing tells when it has read that.
@@ -185,39 +185,6 @@ export class Connector {
 
 const cancelled = new Error('the client left');
 
-function dialDirectly(target: Endpoint, asked: string, signal: AbortSignal): Promise<net.Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = net.connect({ ...target, allowHalfOpen: true, noDelay: true, keepAlive: true });
-    const done = (): void => {
-      signal.removeEventListener('abort', aborted);
-      socket.off('error', failed).off('connect', connected);
-      socket.on('error', () => undefined);
-    };
-    const aborted = (): void => {
-      done();
-      socket.destroy();
-      reject(signal.reason as Error);
-    };
-    const failed = (error: Error): void => {
-      done();
-      socket.destroy();
-      reject(refusalOf(innermost(error), asked));
-    };
-    const connected = (): void => {
-      done();
-      resolve(socket);
-    };
-    socket.on('error', failed).on('connect', connected);
-    if (signal.aborted) aborted();
-    else signal.addEventListener('abort', aborted, { once: true });
-  });
-}
-
-/** Several addresses of one name fail together: the last is as good as any. */
-function innermost(error: Error): unknown {
-  return error instanceof AggregateError ? error.errors.at(-1) : error;
-}
-
 function refuse(socket: net.Socket, refusal: RefusedError): void {
   if (socket.destroyed) return;
   const text = headerText(refusal.message);
@@ -232,37 +199,3 @@ function refuse(socket: net.Socket, refusal: RefusedError): void {
   socket.resume();
   socket.destroySoon();
 }
-
-/** Reads from a client during the dial, or nobody would see that it left. */
-class EarlyBytes {
-  readonly #socket: net.Socket;
-  readonly #chunks: Buffer[] = [];
-  readonly #left: () => void;
-  #bytes = 0;
-
-  constructor(socket: net.Socket, head: Buffer, left: () => void) {
-    this.#socket = socket;
-    this.#left = left;
-    if (head.length > 0) this.#read(head);
-    (socket as Duplex).on('data', this.#read).on('end', left).on('close', left).on('error', ignore);
-  }
-
-  /** Puts back what came; the socket is paused. */
-  giveBack(): void {
-    this.drop();
-    this.#socket.pause();
-    if (this.#bytes > 0) this.#socket.unshift(Buffer.concat(this.#chunks));
-  }
-
-  drop(): void {
-    (this.#socket as Duplex).off('data', this.#read).off('end', this.#left).off('close', this.#left);
-  }
-
-  readonly #read = (chunk: Buffer): void => {
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
-    if (this.#bytes > maxEarlyBytes) this.#socket.pause();
-  };
-}
-
-const ignore = (): void => undefined;

@@ -47,11 +47,8 @@ export class Directory {
     return this.#nodes.get(node)?.isEdge ?? false;
   }
 
-  /** Edge nodes with an address, or without one. */
-  edgeNodes(): { readonly name: string; readonly hosts: readonly string[]; readonly address: string | undefined }[] {
-    return [...this.#nodes].flatMap(([name, { isEdge, hosts, internalAddress }]) =>
-      isEdge ? [{ name, hosts, address: internalAddress }] : [],
-    );
+  edgeNodes(): string[] {
+    return [...this.#nodes].flatMap(([name, { isEdge }]) => (isEdge ? [name] : []));
   }
 
   internalAddress(node: string): string | undefined {

@@ -221,7 +221,7 @@ export class TunnelServer {
 
   #publishNames(): void {
     if (this.#hosts === undefined || !this.#directory.nodesSynced) return;
-    const names = [...new Set([...this.#directory.edgeNodes().map(({ name }) => name), ...this.#seen])].sort();
+    const names = [...new Set([...this.#directory.edgeNodes(), ...this.#seen])].sort();
     void this.#hosts.set(names.map((name) => ({ names: [name], address: this.#directory.internalAddress(name) })));
   }
 
