@@ -6,6 +6,22 @@ import path from 'node:path';
 const root = path.join(import.meta.dirname, '..');
 const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 
+/**
+ * Modules of Node.js by `require`: to import one, Node.js reads each of its exports, and those that it loads when they are read
+ * (undici for node:http's WebSocket, webcrypto for node:crypto) then cost an edge node memory that nobody uses.
+ */
+const requiredBuiltins = {
+  name: 'required-builtins',
+  setup(builder) {
+    builder.onResolve({ filter: /^node:/ }, ({ path: name, kind }) =>
+      kind === 'import-statement' ? { path: name, namespace: 'required-builtin' } : undefined,
+    );
+    builder.onLoad({ filter: /^/, namespace: 'required-builtin' }, ({ path: name }) => ({
+      contents: `module.exports = require(${JSON.stringify(name)});`,
+    }));
+  },
+};
+
 await build({
   absWorkingDir: root,
   entryPoints: ['cli/main.ts'],
@@ -15,6 +31,7 @@ await build({
   format: 'esm',
   target: 'node24',
   splitting: false,
+  plugins: [requiredBuiltins],
   external: ['classic-level'],
   define: { HOLDFAST_VERSION: JSON.stringify(version) },
   banner: {
