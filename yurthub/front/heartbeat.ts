@@ -1,5 +1,5 @@
 // Says to the supervisor that the hub works: a request through the hub's own TLS listener to itself, then a touch of a file.
-// A process that is stopped, or whose event loop hangs, or that no longer accepts connections, lets the file grow old.
+// A process that is stopped, or whose event loop hangs, lets the file grow old; one that no longer accepts connections, within a minute.
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { mkdir, open } from 'node:fs/promises';
@@ -21,13 +21,17 @@ export interface HeartbeatSettings {
   readonly runDir: string;
   readonly periodMs: number;
   readonly timeoutMs: number;
+  /** A connection serves so many beats; the next one shows that the front still accepts connections. */
+  readonly beatsPerConnection: number;
 }
 
-export const heartbeatDefaults = { periodMs: 2_000, timeoutMs: 5_000 } as const;
+export const heartbeatDefaults = { periodMs: 2_000, timeoutMs: 5_000, beatsPerConnection: 15 } as const;
 
 export class Heartbeat {
   readonly #parts: HeartbeatParts;
   readonly #settings: HeartbeatSettings;
+  #connection: https.Agent | undefined;
+  #beats = 0;
 
   constructor(parts: HeartbeatParts, settings: HeartbeatSettings) {
     this.#parts = parts;
@@ -42,13 +46,28 @@ export class Heartbeat {
       });
       await delay(this.#parts.clock, this.#settings.periodMs, signal);
     }
+    this.close();
+  }
+
+  /** Closes the connection; the next beat makes a new one. */
+  close(): void {
+    this.#connection?.destroy();
+    this.#connection = undefined;
+    this.#beats = 0;
   }
 
   /** One request and one touch of `runDir/heartbeat`. */
   async beat(signal: AbortSignal): Promise<void> {
     const address = this.#parts.addresses()[0];
     if (address === undefined) throw new Error('the front does not listen');
-    await this.#ask(address, signal);
+    if (this.#beats >= this.#settings.beatsPerConnection) this.close();
+    this.#beats += 1;
+    try {
+      await this.#ask(address, signal);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
     await mkdir(this.#settings.runDir, { recursive: true });
     const file = await open(path.join(this.#settings.runDir, 'heartbeat'), 'a');
     try {
@@ -62,17 +81,16 @@ export class Heartbeat {
 
   #ask(address: AddressInfo, signal: AbortSignal): Promise<void> {
     const { certificates, clock } = this.#parts;
+    // Not one for each beat: both ends of it are here, and what a TLS connection leaves behind waits for a full collection.
+    const agent = (this.#connection ??= new https.Agent({
+      keepAlive: true,
+      maxSockets: 1,
+      ca: certificates.caCertificate,
+      cert: certificates.localClient.certificate,
+      key: certificates.localClient.key,
+    }));
     return new Promise((resolve, reject) => {
-      const request = https.get({
-        host: address.address,
-        port: address.port,
-        path: selfCheckPath,
-        // A new connection each time: an old one would say nothing of accepting.
-        agent: false,
-        ca: certificates.caCertificate,
-        cert: certificates.localClient.certificate,
-        key: certificates.localClient.key,
-      });
+      const request = https.get({ host: address.address, port: address.port, path: selfCheckPath, agent });
       const timer = clock.after(this.#settings.timeoutMs, () => request.destroy(new Error('no answer in time')));
       const stop = (): void => void request.destroy(new Error('stopped'));
       signal.addEventListener('abort', stop, { once: true });
