@@ -3,7 +3,7 @@
 // the first request of a client finds everything that an earlier process kept. The end is the other way round.
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import type { AddressInfo } from 'node:net';
+import { isIPv6, type AddressInfo } from 'node:net';
 import { LinkedAbort } from '../runtime/linked-abort.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
@@ -161,7 +161,14 @@ export class Hub {
     );
     const gate = new ReturnGate({ uplink, log: log.child('return'), clock });
     const filterState = new FilterState();
-    const addresses = (): readonly AddressInfo[] => front.addresses;
+    // Before the front listens, where it is going to: filters look at kept objects when they are loaded, and must not be of
+    // another mind about them a moment later.
+    const listen = this.#settings.listen.map(({ host, port }) => ({
+      address: host,
+      port,
+      family: isIPv6(host) ? 'IPv6' : 'IPv4',
+    }));
+    const addresses = (): readonly AddressInfo[] => (this.addresses.length === 0 ? listen : this.addresses);
     const filters = makeFilters(
       { nodeName, caPem: certificates.caCertificate, addresses, cutOff: () => gate.cutOff, state: filterState },
       this.#settings.disabledFilters,

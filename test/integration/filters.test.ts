@@ -233,6 +233,8 @@ describeWithApiserver('filters in front of a real API server', () => {
     await untilCloud(false);
     const list = await node.client.get<List<Slice>>(`${slices}?resourceVersion=0`);
     expect(list.items[0]?.endpoints).toHaveLength(2);
+    // Filters look at what is kept while it is loaded, when nothing listens yet.
+    expect(await node.metric('holdfast_yurthub_filter_failures_total{filter="hub-service"}')).toBe(0);
     const again = await listAndWatch(slices);
     await annotate(null);
     await heal();

@@ -72,25 +72,27 @@ async function countUp(stage: Stage, signal: AbortSignal): Promise<void> {
 /** Follows the view until the hub dies, `signal` aborts, or `see` throws. */
 async function watchCounts(stage: Stage, signal: AbortSignal, see: (count: number) => void): Promise<void> {
   const client = await stage.throughHub();
-  const list = await client.request<{ metadata: { resourceVersion: string }; items: ConfigMap[] }>(
-    'GET',
-    `${view}&resourceVersion=0`,
-  );
-  for (const item of list.items) see(Number(item.data.count ?? 0));
   let failure: unknown;
+  const isRight = (object: ConfigMap): boolean => {
+    try {
+      see(Number(object.data.count ?? 0));
+    } catch (error) {
+      failure = error;
+    }
+    return failure === undefined;
+  };
   try {
+    const list = await client.request<{ metadata: { resourceVersion: string }; items: ConfigMap[] }>(
+      'GET',
+      `${view}&resourceVersion=0`,
+    );
+    if (!list.items.every(isRight)) throw failure;
     const events = client.watch<ConfigMap>(`${view}&resourceVersion=${list.metadata.resourceVersion}`, signal);
     for await (const event of events) {
-      if (event.type !== 'ADDED' && event.type !== 'MODIFIED') continue;
-      try {
-        see(Number(event.object.data.count ?? 0));
-      } catch (error) {
-        failure = error;
-        break;
-      }
+      if ((event.type === 'ADDED' || event.type === 'MODIFIED') && !isRight(event.object)) break;
     }
   } catch {
-    // the hub was killed: that is the drill
+    // the hub was killed, perhaps before its list was out: that is the drill
   }
   if (failure !== undefined) throw failure;
 }
