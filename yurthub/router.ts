@@ -12,7 +12,7 @@ import { failure, notFound, tooLargeVersion } from '../kube/status.ts';
 import { sendNeedsCloud, sendStatus, sendUnknown, staleWarning } from './answers.ts';
 import { ClientGoneError, CloudUnreachableError, StoreReadError } from './errors.ts';
 import type { Accounts } from './identity/accounts.ts';
-import { LocalResponse, localRead, RedirectedRequest } from './local-reader.ts';
+import { LocalResponse, localRead, RedirectedRequest } from './local-people/local-reader.ts';
 import type { SingleObjects } from './single-objects.ts';
 import type { Headers, HubRequest, HubResponse, Uplink } from './types.ts';
 import type { OfflineWrites } from './writes/offline-writes.ts';

@@ -9,7 +9,7 @@ import type { Item, TypeMeta, Wire } from '../kube/wire.ts';
 /**
  * Who a local client is. `node`: the kubelet's certificate or the root-only local credential. `bearer`: a token, passed on;
  * with `account` once it has been verified, and only for service accounts that views are kept for. `localReader`: a person
- * on the node with the local kubeconfig, who reads less than the node does (local-reader.ts).
+ * on the node with the local kubeconfig, who reads less than the node does (local-people/local-reader.ts).
  */
 export type Identity =
   | { readonly kind: 'node'; readonly nodeName: string; readonly localReader?: true }

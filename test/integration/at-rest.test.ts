@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { rotateKey } from '../../yurthub/seal.ts';
+import { rotateKey } from '../../yurthub/at-rest/seal.ts';
 import { ControlPlane } from '../cluster/control-plane.ts';
 import { describeWithApiserver } from '../cluster/integration.ts';
 import { HubUnderTest, until } from './hub-under-test.ts';

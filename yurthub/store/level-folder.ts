@@ -23,7 +23,7 @@ export interface LevelTuning {
   readonly maxOpenFiles: number;
 }
 
-/** A file of the store's owner in the folder, which LevelDB leaves alone: see yurthub/sealed-store.ts. */
+/** A file of the store's owner in the folder, which LevelDB leaves alone: see yurthub/at-rest/sealed-store.ts. */
 export const keyCheckName = 'key-check';
 
 /** Objects are a few KB: with LevelDB's 4 KB nearly every one would be a block of its own, with its own index entry. */

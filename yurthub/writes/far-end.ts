@@ -12,7 +12,7 @@ import { nullLog } from '../../runtime/log.ts';
 import { ManualClock } from '../../runtime/manual-clock.ts';
 import { Metrics } from '../../runtime/metrics.ts';
 import { CloudUnreachableError } from '../errors.ts';
-import { Seal } from '../seal.ts';
+import { Seal } from '../at-rest/seal.ts';
 import { openStore, type OpenedStore } from '../store/level-store.ts';
 import type {
   CloudState,

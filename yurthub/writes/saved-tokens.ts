@@ -11,7 +11,7 @@ import { readObject, sendWireObject, valuesOf } from './request-object.ts';
 
 const prefix = 'token/';
 
-/** The part of yurthub/seal.ts that is needed here. */
+/** The part of yurthub/at-rest/seal.ts that is needed here. */
 export interface Sealing {
   seal(plain: Buffer, context: string): Buffer;
   open(sealed: Buffer, context: string): Buffer;

@@ -2,7 +2,7 @@
 import { readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { AddressInfo } from 'node:net';
-import { syncFolder, writeNewFile } from '../runtime/durable-file.ts';
+import { syncFolder, writeNewFile } from '../../runtime/durable-file.ts';
 
 export interface LocalKubeconfig {
   readonly addresses: readonly AddressInfo[];

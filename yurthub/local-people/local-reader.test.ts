@@ -1,4 +1,4 @@
-import { requestInfo } from '../kube/request-info.ts';
+import { requestInfo } from '../../kube/request-info.ts';
 import { localRead } from './local-reader.ts';
 
 const read = (target: string, method = 'GET', headers = {}) =>

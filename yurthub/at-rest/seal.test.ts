@@ -1,7 +1,7 @@
 import { chmodSync, linkSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { SealError } from './errors.ts';
+import { SealError } from '../errors.ts';
 import { rotateKey, Seal } from './seal.ts';
 
 let folder: string;

@@ -5,13 +5,13 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync,
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { systemClock } from '../runtime/clock.ts';
-import { nullLog, type Log } from '../runtime/log.ts';
-import { Metrics } from '../runtime/metrics.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { nullLog, type Log } from '../../runtime/log.ts';
+import { Metrics } from '../../runtime/metrics.ts';
 import { KeyRotation } from './key-rotation.ts';
 import { rotateKey, Seal } from './seal.ts';
 import { openSealedStore } from './sealed-store.ts';
-import type { OpenedStore } from './store/level-store.ts';
+import type { OpenedStore } from '../store/level-store.ts';
 
 let folder: string;
 let directory: string;

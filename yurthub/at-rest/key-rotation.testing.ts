@@ -1,7 +1,7 @@
 // A process for the tests of the rotation, to be killed: rotates the key of a store in tiny batches and says when each is written.
-import { systemClock } from '../runtime/clock.ts';
-import { nullLog } from '../runtime/log.ts';
-import { Metrics } from '../runtime/metrics.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { nullLog } from '../../runtime/log.ts';
+import { Metrics } from '../../runtime/metrics.ts';
 import { KeyRotation } from './key-rotation.ts';
 import { Seal } from './seal.ts';
 import { openSealedStore } from './sealed-store.ts';

@@ -3,11 +3,11 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { syncFolder, writeNewFile } from '../runtime/durable-file.ts';
-import { SealError } from './errors.ts';
+import { syncFolder, writeNewFile } from '../../runtime/durable-file.ts';
+import { SealError } from '../errors.ts';
 import type { Seal } from './seal.ts';
-import { keyCheckName, takeLock } from './store/level-folder.ts';
-import { openStore, type OpenedStore, type StoreParts, type StoreSettings } from './store/level-store.ts';
+import { keyCheckName, takeLock } from '../store/level-folder.ts';
+import { openStore, type OpenedStore, type StoreParts, type StoreSettings } from '../store/level-store.ts';
 
 const context = 'key-check';
 const plain = Buffer.from('holdfast');

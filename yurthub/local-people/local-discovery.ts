@@ -1,11 +1,11 @@
 // Sees to it that what kubectl asks before it can ask anything (which kinds there are, and for `explain` their fields) is kept before
 // anybody on the node has asked for it: the first time may be during an outage.
 import { createHash } from 'node:crypto';
-import { delay, type Clock } from '../runtime/clock.ts';
-import type { Log } from '../runtime/log.ts';
-import { requestInfo } from '../kube/request-info.ts';
-import type { SingleObjects } from './single-objects.ts';
-import type { HubRequest, Store, Uplink } from './types.ts';
+import { delay, type Clock } from '../../runtime/clock.ts';
+import type { Log } from '../../runtime/log.ts';
+import { requestInfo } from '../../kube/request-info.ts';
+import type { SingleObjects } from '../single-objects.ts';
+import type { HubRequest, Store, Uplink } from '../types.ts';
 
 export interface LocalDiscoveryParts {
   readonly uplink: Pick<Uplink, 'stream'>;

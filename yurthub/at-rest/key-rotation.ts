@@ -2,14 +2,14 @@
 // hub's work, and then the old key is removed. A crash at any moment leaves both keys and the next start goes on.
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { syncFolder } from '../runtime/durable-file.ts';
-import { delay, type Clock } from '../runtime/clock.ts';
-import type { Log } from '../runtime/log.ts';
-import { StoreReadError, StoreWriteError } from './errors.ts';
+import { syncFolder } from '../../runtime/durable-file.ts';
+import { delay, type Clock } from '../../runtime/clock.ts';
+import type { Log } from '../../runtime/log.ts';
+import { StoreReadError, StoreWriteError } from '../errors.ts';
 import { oldKeyFile, type Seal } from './seal.ts';
 import { writeKeyCheck } from './sealed-store.ts';
-import { accountPrefix, nodePrefix } from './single-objects.ts';
-import type { OpenedStore } from './store/level-store.ts';
+import { accountPrefix, nodePrefix } from '../single-objects.ts';
+import type { OpenedStore } from '../store/level-store.ts';
 
 export interface KeyRotationParts {
   readonly store: Pick<OpenedStore, 'rewrite' | 'compact' | 'write'>;

@@ -4,8 +4,8 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes, randomUUID } from 'node:crypto';
 import { link, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { syncFolder, writeNewFile } from '../runtime/durable-file.ts';
-import { SealError } from './errors.ts';
+import { syncFolder, writeNewFile } from '../../runtime/durable-file.ts';
+import { SealError } from '../errors.ts';
 
 /** Record: version (1 byte) · key id (4) · nonce (12) · ciphertext · tag (16). AES-256-GCM; the context is authenticated with it. */
 const version = 2;

@@ -1,6 +1,6 @@
 // Which records lie encrypted in the store: Secrets, in views and as single objects.
 import type { Seal } from './seal.ts';
-import type { RecordCipher } from './views/view-storage.ts';
+import type { RecordCipher } from '../views/view-storage.ts';
 
 export class SecretCipher implements RecordCipher {
   readonly #seal: Seal;

@@ -1,9 +1,9 @@
 // What people on the node may ask with the local kubeconfig, and as what it is asked: they read what the node may read, of the
 // collections that are the node's own, and never Secrets. Pure. Why it is no service account: docs/decisions/0013.
 import type { Readable } from 'node:stream';
-import { failure, type StatusError } from '../kube/status.ts';
-import { requestInfo, type RequestInfo, type ResourceRequest } from '../kube/request-info.ts';
-import type { Headers, HubRequest, HubResponse, Identity, Presence } from './types.ts';
+import { failure, type StatusError } from '../../kube/status.ts';
+import { requestInfo, type RequestInfo, type ResourceRequest } from '../../kube/request-info.ts';
+import type { Headers, HubRequest, HubResponse, Identity, Presence } from '../types.ts';
 
 export type LocalRead =
   | { readonly kind: 'refused'; readonly error: StatusError }
