@@ -1,4 +1,5 @@
-import { nodeSettingsSchema, flagName } from '../yurthub/settings-schema.ts';
+import { flagName } from '../runtime/settings.ts';
+import { nodeSettingsSchema } from '../yurthub/settings-schema.ts';
 import { runCommandLine } from './command-line.ts';
 
 async function run(...argv: string[]): Promise<{ status: number; out: string; err: string }> {

@@ -1,5 +1,6 @@
 // Flags as data: what a command accepts, its help text, and the reading of argv.
 import { nearest } from '../runtime/nearest.ts';
+import { flagName, isRepeatable, valueHelp, type Setting, type SettingsSchema } from '../runtime/settings.ts';
 import { UsageError } from './errors.ts';
 
 export interface Flag {
@@ -64,4 +65,32 @@ function wrap(text: string, columns: number): string[] {
     else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
   }
   return lines;
+}
+
+/** The flags of a daemon: --config, with `example` for what its file holds, and one for each setting. */
+export function settingsFlags(schema: SettingsSchema, example: string): readonly Flag[] {
+  return [
+    {
+      key: 'config',
+      name: 'config',
+      value: 'FILE',
+      repeatable: false,
+      doc: `YAML file with settings, named as below without dashes (${example}). Flags win.`,
+    },
+    ...Object.entries<Setting>(schema).map(([key, setting]): Flag => ({
+      key,
+      name: flagName(key),
+      value: valueHelp(setting),
+      repeatable: isRepeatable(setting),
+      doc: `${setting.doc}${bounds(setting)}${fallback(setting)}`,
+    })),
+  ];
+}
+
+function bounds({ min, max }: Setting): string {
+  return max === undefined ? '' : ` From ${min ?? 0} to ${max}.`;
+}
+
+function fallback({ default: value }: Setting): string {
+  return value === undefined || (Array.isArray(value) && value.length === 0) ? '' : ` Default: ${value.toString()}.`;
 }

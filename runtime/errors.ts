@@ -1,13 +1,13 @@
 // Errors of parts that every daemon shares. Codes are stable; messages may change.
 
 /** Settings that cannot be used; `problems` names every field and the fix. */
-export class InvalidSettingsError extends Error {
-  readonly code = 'ERR_INVALID_SETTINGS';
+export class SettingsError extends Error {
+  readonly code = 'ERR_SETTINGS';
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
     super(problems.join('\n'));
-    this.name = 'InvalidSettingsError';
+    this.name = 'SettingsError';
     this.problems = problems;
   }
 }

@@ -13,3 +13,16 @@ export function headerValue(
   const value = headers[name];
   return typeof value === 'string' ? value : value?.[0];
 }
+
+/** Headers that concern one connection, or the proxy that it leads to (RFC 9110 section 7.6.1). */
+export const connectionHeaders: readonly string[] = [
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+];

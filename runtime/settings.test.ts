@@ -1,4 +1,4 @@
-import { InvalidSettingsError } from './errors.ts';
+import { SettingsError } from './errors.ts';
 import { flagName, readSettings } from './settings.ts';
 
 const schema = {
@@ -15,7 +15,7 @@ function problemsOf(read: () => unknown): readonly string[] {
   try {
     read();
   } catch (error) {
-    if (error instanceof InvalidSettingsError) return error.problems;
+    if (error instanceof SettingsError) return error.problems;
     throw error;
   }
   return [];

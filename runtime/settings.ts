@@ -2,7 +2,7 @@
 // file, and that over defaults. Every problem is found before any is reported, and each names the field and the fix.
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
-import { InvalidSettingsError } from './errors.ts';
+import { SettingsError } from './errors.ts';
 import { nearest } from './nearest.ts';
 import { parseYaml } from './yaml.ts';
 
@@ -18,6 +18,9 @@ interface Types {
   folder: string;
   /** IP:PORT, to listen on. */
   address: Endpoint;
+  addresses: readonly Endpoint[];
+  /** https origins without a trailing slash. */
+  urls: readonly string[];
   /** HOST:PORT, to connect to. */
   endpoints: readonly Endpoint[];
   boolean: boolean;
@@ -28,12 +31,14 @@ interface Types {
   networks: readonly string[];
 }
 
-export type SettingType = keyof Types | readonly string[];
+/** A word of several, or a list of such words. */
+export type SettingType = keyof Types | readonly string[] | { readonly listOf: readonly string[] };
 
 export interface Setting {
   readonly type: SettingType;
   /** As a person would write it; undefined when the setting may be absent. */
   readonly default?: string | boolean | number | readonly (string | number)[];
+  /** Bounds of a number; of a list, `min` is the least number of entries. */
   readonly min?: number;
   readonly max?: number;
   readonly doc: string;
@@ -41,7 +46,13 @@ export interface Setting {
 
 export type SettingsSchema = Readonly<Record<string, Setting>>;
 
-type ValueOf<T> = T extends keyof Types ? Types[T] : T extends readonly (infer Word)[] ? Word : never;
+type ValueOf<T> = T extends keyof Types
+  ? Types[T]
+  : T extends readonly (infer Word)[]
+    ? Word
+    : T extends { readonly listOf: readonly (infer Word)[] }
+      ? readonly Word[]
+      : never;
 /** The values that a schema reads; a setting without default may be undefined. */
 export type SettingsOf<S extends SettingsSchema> = {
   readonly [K in keyof S]: S[K] extends { readonly default: unknown }
@@ -54,7 +65,7 @@ export type RawSettings = Readonly<Record<string, unknown>>;
 
 /**
  * Reads a daemon's settings. `flags.config` names the YAML file. `judge` adds problems that concern several settings; it is
- * called only when each by itself is well. Throws InvalidSettingsError with every problem.
+ * called only when each by itself is well. Throws SettingsError with every problem.
  */
 export function readSettings<S extends SettingsSchema>(
   schema: S,
@@ -62,6 +73,18 @@ export function readSettings<S extends SettingsSchema>(
   judge: (settings: SettingsOf<S>) => readonly string[] = () => [],
   readFile: (file: string) => string = (file) => readFileSync(file, 'utf8'),
 ): SettingsOf<S> {
+  const { values, problems } = collectSettings(schema, flags, readFile);
+  if (problems.length === 0) problems.push(...judge(values as SettingsOf<S>));
+  if (problems.length > 0) throw new SettingsError(problems);
+  return Object.freeze(values) as SettingsOf<S>;
+}
+
+/** As readSettings, for a daemon that goes on judging although some values have problems: those are not in `values`. */
+export function collectSettings<S extends SettingsSchema>(
+  schema: S,
+  flags: RawSettings,
+  readFile: (file: string) => string,
+): { readonly values: Partial<SettingsOf<S>>; readonly problems: string[] } {
   const problems: string[] = [];
   const { config, ...flagValues } = flags;
   const fileValues = typeof config === 'string' ? readConfigFile(schema, config, readFile, problems) : {};
@@ -77,9 +100,7 @@ export function readSettings<S extends SettingsSchema>(
       problems.push(`${fromFile ? `${String(config)}: ${name}` : `--${flagName(name)}`}: ${(error as Error).message}`);
     }
   }
-  if (problems.length === 0) problems.push(...judge(values as SettingsOf<S>));
-  if (problems.length > 0) throw new InvalidSettingsError(problems);
-  return Object.freeze(values) as SettingsOf<S>;
+  return { values: values as Partial<SettingsOf<S>>, problems };
 }
 
 /** dialTimeoutMs -> dial-timeout-ms, serverCAFile -> server-ca-file. */
@@ -92,12 +113,14 @@ export function flagName(setting: string): string {
 
 /** What a value looks like in the help; undefined for a switch. */
 export function valueHelp({ type }: Setting): string | undefined {
-  if (typeof type === 'object') return type.join('|');
+  if (typeof type === 'object') return 'listOf' in type ? 'NAME[,NAME…]' : type.join('|');
   const texts: Record<keyof Types, string | undefined> = {
     text: 'TEXT',
     file: 'FILE',
     folder: 'FOLDER',
     address: 'IP:PORT',
+    addresses: 'IP:PORT[,IP:PORT…]',
+    urls: 'URL[,URL…]',
     endpoints: 'HOST:PORT[,HOST:PORT…]',
     boolean: undefined,
     bytes: 'BYTES[Ki|Mi|Gi]',
@@ -109,15 +132,17 @@ export function valueHelp({ type }: Setting): string | undefined {
 }
 
 export function isRepeatable({ type }: Setting): boolean {
-  return type === 'endpoints' || type === 'ports' || type === 'networks';
+  if (typeof type === 'object') return 'listOf' in type;
+  return ['addresses', 'urls', 'endpoints', 'ports', 'networks'].includes(type);
 }
 
+/** Throws Error with a message that says what is expected. */
 function parseValue(setting: Setting, raw: unknown): unknown {
   const { type } = setting;
-  if (typeof type === 'object') {
-    if (typeof raw === 'string' && type.includes(raw)) return raw;
-    throw new Error(`must be one of ${type.join(', ')}, is ${show(raw)}`);
-  }
+  if (typeof type === 'object')
+    return 'listOf' in type
+      ? parseList(setting, raw).map((word) => parseChoice(type.listOf, word))
+      : parseChoice(type, raw);
   switch (type) {
     case 'boolean':
       if (raw === true || raw === 'true') return true;
@@ -127,16 +152,17 @@ function parseValue(setting: Setting, raw: unknown): unknown {
     case 'count':
       return parseNumber(setting, raw, type === 'bytes');
     case 'ports':
-      return parseList(raw).map((port) => parseNumber({ ...setting, min: 1, max: 65_535 }, port, false));
+      return parseList(setting, raw).map((port) => parseNumber({ ...setting, min: 1, max: 65_535 }, port, false));
     case 'networks':
-      return parseList(raw).map(parseNetwork);
+      return parseList(setting, raw).map(parseNetwork);
     case 'endpoints':
-      return parseList(raw).map(parseEndpoint);
-    case 'address': {
-      const endpoint = parseEndpoint(raw);
-      if (net.isIP(endpoint.host) === 0) throw new Error(`must be IP:PORT such as 127.0.0.1:8080, is ${show(raw)}`);
-      return endpoint;
-    }
+      return parseList(setting, raw).map(parseEndpoint);
+    case 'urls':
+      return parseList(setting, raw).map(parseServerUrl);
+    case 'addresses':
+      return parseList(setting, raw).map(parseAddress);
+    case 'address':
+      return parseAddress(raw);
     case 'text':
     case 'file':
     case 'folder':
@@ -145,6 +171,14 @@ function parseValue(setting: Setting, raw: unknown): unknown {
     default:
       return type satisfies never;
   }
+}
+
+function parseChoice(choices: readonly string[], raw: unknown): string {
+  if (typeof raw === 'string' && choices.includes(raw)) return raw;
+  const guess = typeof raw === 'string' ? nearest(raw, choices) : undefined;
+  throw new Error(
+    `must be one of ${choices.join(', ')}, is ${show(raw)}${guess === undefined ? '' : `; did you mean ${guess}?`}`,
+  );
 }
 
 function parseNumber(setting: Setting, raw: unknown, suffixes: boolean): number {
@@ -159,14 +193,24 @@ function parseNumber(setting: Setting, raw: unknown, suffixes: boolean): number 
   return value;
 }
 
-/** An empty list is one: it takes a default away. */
-function parseList(raw: unknown): unknown[] {
-  if (raw === '' || (Array.isArray(raw) && raw.length === 0)) return [];
-  const list = (Array.isArray(raw) ? raw : [raw]).flatMap((entry: unknown) =>
+/** An empty list is one, where `min` does not say otherwise: it takes a default away. */
+function parseList({ min = 0 }: Setting, raw: unknown): unknown[] {
+  const list = (Array.isArray(raw) ? raw : raw === '' ? [] : [raw]).flatMap((entry: unknown) =>
     typeof entry === 'string' ? entry.split(',').map((part) => part.trim()) : [entry],
   );
+  if (list.length < min) throw new Error(`must be a list with at least ${min} ${min === 1 ? 'entry' : 'entries'}`);
   if (list.includes('')) throw new Error(`must be a list without empty entries, is ${show(raw)}`);
   return list;
+}
+
+/** An https origin. Throws Error with a message that says what is expected. */
+export function parseServerUrl(raw: unknown): string {
+  const url = typeof raw === 'string' ? URL.parse(raw) : null;
+  if (url === null || url.protocol !== 'https:')
+    throw new Error(`must be an https URL such as https://10.0.0.1:6443, is ${show(raw)}`);
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '')
+    throw new Error(`must be a URL without path, query and user: ${url.origin}, is ${show(raw)}`);
+  return url.origin;
 }
 
 function parseEndpoint(raw: unknown): Endpoint {
@@ -175,6 +219,15 @@ function parseEndpoint(raw: unknown): Endpoint {
   const port = Number(match?.[3]);
   if (host === '' || !(port <= 65_535))
     throw new Error(`must be HOST:PORT such as tunnel.example.com:10262 or [2001:db8::1]:10262, is ${show(raw)}`);
+  return { host, port };
+}
+
+function parseAddress(raw: unknown): Endpoint {
+  const match = typeof raw === 'string' ? /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(raw) : null;
+  const host = match?.[1] ?? match?.[2] ?? '';
+  const port = Number(match?.[3]);
+  if (net.isIP(host) === 0 || !(port <= 65_535))
+    throw new Error(`must be IP:PORT such as 127.0.0.1:8080, is ${show(raw)}`);
   return { host, port };
 }
 

@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseKubeconfig, type PemSource } from '../kube/kubeconfig.ts';
-import { InvalidSettingsError } from '../runtime/errors.ts';
+import { SettingsError } from '../runtime/errors.ts';
 import type { RawSettings, SettingsOf, SettingsSchema } from '../runtime/settings.ts';
 import { readSettings } from '../runtime/settings.ts';
 import type { CredentialSources } from '../tunnel/credential-files.ts';
@@ -84,7 +84,7 @@ export interface ProxyEnvironment {
   readonly noProxy: string;
 }
 
-/** Throws InvalidSettingsError and KubeconfigError. */
+/** Throws SettingsError and KubeconfigError. */
 export function readAgentSettings(flags: RawSettings, environment: ProxyEnvironment): AgentConfiguration {
   const settings = readSettings(agentSettingsSchema, flags, ({ servers }) =>
     servers.length > 0 ? [] : ['servers: not set; give --servers HOST:10262'],
@@ -124,7 +124,7 @@ export function readAgentSettings(flags: RawSettings, environment: ProxyEnvironm
   } catch (error) {
     problems.push(`proxy: ${(error as Error).message}`);
   }
-  if (problems.length > 0) throw new InvalidSettingsError(problems);
+  if (problems.length > 0) throw new SettingsError(problems);
   return { ...settings, nodeName, credentials, httpProxy, noProxy: settings.noProxy ?? environment.noProxy };
 }
 

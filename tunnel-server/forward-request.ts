@@ -2,23 +2,13 @@
 // section 3.2.2). One connection for each, so that nobody gets what was meant for somebody else.
 import http, { type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { connectionHeaders } from '../runtime/headers.ts';
 import { headerText, RefusedError } from '../tunnel/refusal.ts';
 
 /** A connection to an authority; rejects with RefusedError, or when `gone` aborts. */
 export type OpenConnection = (authority: string, gone: AbortSignal) => Promise<Duplex>;
 
-/** Headers that concern one connection, or the proxy (RFC 9110 section 7.6.1). */
-const ownHeaders = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
+const ownHeaders = new Set(connectionHeaders);
 
 /** Resolves when the exchange is over; never rejects. */
 export async function forwardRequest(

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { SelectorError } from '../kube/errors.ts';
 import { parseKubeconfig, type Kubeconfig } from '../kube/kubeconfig.ts';
 import { parseLabelSelector, type LabelRequirement } from '../kube/selectors/label-selector.ts';
-import { InvalidSettingsError } from '../runtime/errors.ts';
+import { SettingsError } from '../runtime/errors.ts';
 import { readSettings, type RawSettings, type SettingsOf, type SettingsSchema } from '../runtime/settings.ts';
 import { formatTarget } from '../tunnel/target.ts';
 import { windowSettings } from '../tunnel/window-settings.ts';
@@ -100,7 +100,7 @@ export interface ServerConfiguration extends SettingsOf<typeof serverSettingsSch
   readonly peerText: string;
 }
 
-/** Throws InvalidSettingsError and KubeconfigError. */
+/** Throws SettingsError and KubeconfigError. */
 export function readServerSettings(flags: RawSettings): ServerConfiguration {
   const settings = readSettings(serverSettingsSchema, flags);
   const problems: string[] = [];
@@ -125,7 +125,7 @@ export function readServerSettings(flags: RawSettings): ServerConfiguration {
     problems.push('hostsFile: needs kubeconfig, since the names come from the cluster');
   if (settings.proxyListen !== undefined && cluster === undefined)
     problems.push('proxyListen: needs kubeconfig, since the API server says what clients may do');
-  if (problems.length > 0) throw new InvalidSettingsError(problems);
+  if (problems.length > 0) throw new SettingsError(problems);
   return {
     ...settings,
     certificateFile,

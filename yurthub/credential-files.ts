@@ -3,7 +3,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { PemSource } from '../kube/kubeconfig.ts';
-import { SettingsError } from './errors.ts';
+import { SettingsError } from '../runtime/errors.ts';
 import type { NodeSettings } from './settings.ts';
 
 export interface UpstreamFiles {

@@ -75,18 +75,6 @@ export class StoreOpenError extends Error {
   }
 }
 
-/** Settings that cannot be used; `problems` names every field and the fix. */
-export class SettingsError extends Error {
-  readonly code = 'ERR_SETTINGS';
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(problems.join('\n'));
-    this.name = 'SettingsError';
-    this.problems = problems;
-  }
-}
-
 /** The hub cannot serve its clients. */
 export class FrontError extends Error {
   readonly code: 'ERR_FRONT_LISTEN';

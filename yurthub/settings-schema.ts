@@ -1,27 +1,6 @@
 // The settings of `holdfast node` as data: the reader, the flags and `--help` are made from this one table.
+import type { SettingsSchema } from '../runtime/settings.ts';
 import { filterNames } from './filters/names.ts';
-
-export type SettingType =
-  | 'string'
-  | 'file'
-  | 'folder'
-  | 'urls'
-  | 'address'
-  | 'addresses'
-  | 'filters'
-  | 'boolean'
-  | 'bytes'
-  | 'count'
-  | readonly string[];
-
-export interface Setting {
-  readonly type: SettingType;
-  /** As a person would write it; undefined when the setting may be absent or comes from elsewhere (see `doc`). */
-  readonly default?: string | boolean | number | readonly string[];
-  readonly min?: number;
-  readonly max?: number;
-  readonly doc: string;
-}
 
 const MiB = 1024 * 1024;
 
@@ -30,15 +9,15 @@ export const nodeSettingsSchema = {
     type: 'file',
     doc: 'Kubeconfig that gives apiServers, certificateAuthorityFile, clientCertificateFile and clientKeyFile where they are not set; usually /etc/kubernetes/kubelet.conf.',
   },
-  nodeName: { type: 'string', doc: 'Name of this node. Default: from the client certificate (system:node:NAME).' },
-  apiServers: { type: 'urls', doc: 'URLs of the API servers, https://HOST[:PORT] without a path.' },
+  nodeName: { type: 'text', doc: 'Name of this node. Default: from the client certificate (system:node:NAME).' },
+  apiServers: { type: 'urls', min: 1, doc: 'URLs of the API servers, https://HOST[:PORT] without a path.' },
   apiServerOrder: {
     type: ['priority', 'round-robin'],
     default: 'priority',
     doc: 'How several apiServers are used: priority takes the first that is healthy, round-robin each in turn.',
   },
   tlsServerName: {
-    type: 'string',
+    type: 'text',
     doc: 'Name or address that the serving certificates must carry, where it differs from the host of apiServers.',
   },
   certificateAuthorityFile: { type: 'file', doc: 'CA that signed the serving certificates of the API servers (PEM).' },
@@ -50,6 +29,7 @@ export const nodeSettingsSchema = {
   },
   listen: {
     type: 'addresses',
+    min: 1,
     default: ['127.0.0.1:10261', '169.254.2.1:10261'],
     doc: 'Addresses of the hub (TLS) for the clients on this node.',
   },
@@ -64,7 +44,7 @@ export const nodeSettingsSchema = {
     doc: 'Address of /healthz, /readyz and /metrics (plain HTTP).',
   },
   disabledFilters: {
-    type: 'filters',
+    type: { listOf: filterNames },
     doc: `Filters to switch off: objects are then shown to clients as the cloud has them. Of: ${filterNames.join(', ')}.`,
   },
   dataDir: {
@@ -127,12 +107,4 @@ export const nodeSettingsSchema = {
     max: 100_000,
     doc: 'Connections of local clients at a time; further ones are closed at once.',
   },
-} as const satisfies Record<string, Setting>;
-
-/** apiServers -> api-servers, clientCAFile -> client-ca-file. */
-export function flagName(setting: string): string {
-  return setting
-    .replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2')
-    .replaceAll(/([A-Z])([A-Z][a-z])/g, '$1-$2')
-    .toLowerCase();
-}
+} as const satisfies SettingsSchema;

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { SettingsError } from './errors.ts';
-import { flagName } from './settings-schema.ts';
-import { readNodeSettings, type RawSettings } from './settings.ts';
+import { SettingsError } from '../runtime/errors.ts';
+import { flagName, type RawSettings } from '../runtime/settings.ts';
+import { readNodeSettings } from './settings.ts';
 
 let folder: string;
 beforeAll(() => {

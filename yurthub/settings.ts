@@ -1,24 +1,17 @@
 // Reads the settings of `holdfast node` once, at start: flags over the YAML file over the kubeconfig over defaults. Every
 // problem is found before any is reported, and each names the field and the fix.
-import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import net from 'node:net';
 import path from 'node:path';
 import { KubeconfigError } from '../kube/errors.ts';
 import { parseKubeconfig, type Kubeconfig, type PemSource } from '../kube/kubeconfig.ts';
-import { nearest } from '../runtime/nearest.ts';
+import { SettingsError } from '../runtime/errors.ts';
 import type { LogLevel } from '../runtime/log.ts';
-import { parseYaml } from '../runtime/yaml.ts';
-import { SettingsError } from './errors.ts';
-import { filterNames, filtersThatNeedTrust, type FilterName } from './filters/names.ts';
-import type { KeyFile } from './seal.ts';
-import { flagName, nodeSettingsSchema, type Setting } from './settings-schema.ts';
+import { collectSettings, parseServerUrl, type Endpoint, type RawSettings } from '../runtime/settings.ts';
+import type { KeyFile } from './at-rest/seal.ts';
+import { filtersThatNeedTrust, type FilterName } from './filters/names.ts';
+import { PemReader } from './pem-reader.ts';
+import { nodeSettingsSchema } from './settings-schema.ts';
 import type { ServerOrder } from './uplink/server-choice.ts';
-
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 export interface NodeSettings {
   readonly nodeName: string;
@@ -34,9 +27,9 @@ export interface NodeSettings {
     | { readonly kind: 'token'; readonly token: string }
     | { readonly kind: 'tokenFile'; readonly file: string };
   readonly clientCA: PemSource;
-  readonly listen: readonly ListenAddress[];
+  readonly listen: readonly Endpoint[];
   readonly manageLinkLocal: boolean;
-  readonly opsListen: ListenAddress;
+  readonly opsListen: Endpoint;
   readonly disabledFilters: readonly FilterName[];
   readonly dataDir: string;
   readonly storeKey: KeyFile;
@@ -51,56 +44,35 @@ export interface NodeSettings {
   readonly maxConnections: number;
 }
 
-/** Values as they came: from flags (texts, repeated or with commas for lists) or from YAML. Keys are setting names. */
-export type RawSettings = Readonly<Record<string, unknown>>;
-
 /** Throws SettingsError with every problem. `flags.config` names the YAML file. `readFile` as node:fs, for tests. */
 export function readNodeSettings(
   flags: RawSettings,
   readFile: (file: string) => string = (file) => readFileSync(file, 'utf8'),
 ): NodeSettings {
-  const problems: string[] = [];
-  const { config, ...flagValues } = flags;
-  const fileValues = typeof config === 'string' ? readConfigFile(config, readFile, problems) : {};
-  const values: Record<string, unknown> = {};
-  for (const [name, setting] of Object.entries<Setting>(nodeSettingsSchema)) {
-    const fromFlag = flagValues[name] !== undefined;
-    const raw = flagValues[name] ?? fileValues[name] ?? undefined;
-    const where = fromFlag
-      ? `--${flagName(name)}`
-      : fileValues[name] === undefined
-        ? name
-        : `${String(config)}: ${name}`;
-    try {
-      values[name] = raw === undefined ? parseDefault(setting) : parseValue(setting, raw);
-    } catch (error) {
-      problems.push(`${where}: ${(error as Error).message}`);
-    }
-  }
-  const rejected = (name: string): boolean => !(name in values);
-  const kubeconfig = readKubeconfig(values['kubeconfig'], readFile, problems);
+  const { values, problems } = collectSettings(nodeSettingsSchema, flags, readFile);
+  const kubeconfig = readKubeconfig(values.kubeconfig, readFile, problems);
 
-  const apiServers = (values['apiServers'] as string[] | undefined) ?? serverOf(kubeconfig, problems);
-  if (apiServers === undefined && !rejected('apiServers') && values['kubeconfig'] === undefined)
+  const apiServers = values.apiServers ?? serverOf(kubeconfig, problems);
+  if (apiServers === undefined && 'apiServers' in values && values.kubeconfig === undefined)
     problems.push('apiServers: not set; give --api-servers https://HOST:6443 or --kubeconfig FILE');
 
-  const source = (name: string, fallback: PemSource | undefined): PemSource | undefined =>
-    typeof values[name] === 'string' ? { file: values[name] } : fallback;
+  const source = (file: string | undefined, fallback: PemSource | undefined): PemSource | undefined =>
+    file === undefined ? fallback : { file };
   const pems = new PemReader(readFile, problems);
-  const certificateAuthority = source('certificateAuthorityFile', kubeconfig?.certificateAuthority);
+  const certificateAuthority = source(values.certificateAuthorityFile, kubeconfig?.certificateAuthority);
   if (certificateAuthority === undefined) {
-    if (values['kubeconfig'] === undefined || kubeconfig !== undefined)
+    if (values.kubeconfig === undefined || kubeconfig !== undefined)
       problems.push(
         'certificateAuthorityFile: not set; give --certificate-authority-file, for example /etc/kubernetes/pki/ca.crt',
       );
   } else pems.certificate('certificateAuthorityFile', certificateAuthority);
-  const clientCA = source('clientCAFile', certificateAuthority);
+  const clientCA = source(values.clientCAFile, certificateAuthority);
   if (clientCA !== undefined && clientCA !== certificateAuthority) pems.certificate('clientCAFile', clientCA);
 
-  const certificate = source('clientCertificateFile', kubeconfig?.clientCertificate);
-  const key = source('clientKeyFile', kubeconfig?.clientKey);
+  const certificate = source(values.clientCertificateFile, kubeconfig?.clientCertificate);
+  const key = source(values.clientKeyFile, kubeconfig?.clientKey);
   let credential: NodeSettings['credential'] | undefined;
-  let nodeName = values['nodeName'] as string | undefined;
+  let nodeName = values.nodeName;
   if (certificate !== undefined && key !== undefined) {
     credential = { kind: 'certificate', certificate, key };
     const parsed = pems.pair(certificate, key);
@@ -125,7 +97,7 @@ export function readNodeSettings(
         : { kind: 'tokenFile', file: kubeconfig.token.tokenFile };
     if (nodeName === undefined)
       problems.push('nodeName: not set, and the kubeconfig has a token only; give --node-name');
-  } else if (values['kubeconfig'] === undefined || kubeconfig !== undefined) {
+  } else if (values.kubeconfig === undefined || kubeconfig !== undefined) {
     problems.push(
       "clientCertificateFile: not set; give --client-certificate-file and --client-key-file, the kubelet's own, usually /var/lib/kubelet/pki/kubelet-client-current.pem for both",
     );
@@ -133,19 +105,16 @@ export function readNodeSettings(
   if (nodeName !== undefined && !/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(nodeName))
     problems.push(`nodeName: ${JSON.stringify(nodeName)} is no node name (lower case letters, digits, '-', '.')`);
 
-  for (const name of Object.keys(flagValues)) {
-    if (!(name in nodeSettingsSchema)) problems.push(unknownName(`--${flagName(name)}`, name));
-  }
   const twice = apiServers?.find((url, index) => apiServers.indexOf(url) !== index);
   if (twice !== undefined) problems.push(`apiServers: ${twice} is named twice; name each API server once`);
-  const listen = (values['listen'] as readonly ListenAddress[] | undefined) ?? [];
+  const listen = values.listen ?? [];
   for (const url of apiServers ?? []) {
     const { hostname, port } = new URL(url);
     // The kubelet's own kubeconfig names the hub: taken for the way to the cloud, the hub would ask itself.
     if (listen.some((address) => address.host === hostname && String(address.port) === port))
       problems.push(`apiServers: ${url} is where this hub listens; name the API server itself`);
   }
-  const disabledFilters = (values['disabledFilters'] as readonly FilterName[] | undefined) ?? [];
+  const disabledFilters = values.disabledFilters ?? [];
   const untrusted = filtersThatNeedTrust.filter((name) => !disabledFilters.includes(name));
   if (disabledFilters.includes('hub-ca') && untrusted.length > 0)
     problems.push(
@@ -182,124 +151,12 @@ export function readNodeSettings(
   } as NodeSettings);
 }
 
-// One value ------------------------------------------------------------------------------------------------------
-
-function parseDefault(setting: Setting): unknown {
-  return setting.default === undefined ? undefined : parseValue(setting, setting.default);
-}
-
-/** Throws Error with a message that says what is expected. */
-function parseValue(setting: Setting, raw: unknown): unknown {
-  const { type } = setting;
-  if (typeof type === 'object') return parseChoice(type, raw);
-  switch (type) {
-    case 'boolean':
-      if (raw === true || raw === 'true') return true;
-      if (raw === false || raw === 'false') return false;
-      throw new Error(`must be true or false, is ${show(raw)}`);
-    case 'bytes':
-    case 'count':
-      return parseNumber(setting, raw, type === 'bytes');
-    case 'urls':
-      return parseList(raw).map(parseServerUrl);
-    case 'addresses':
-      return parseList(raw).map(parseAddress);
-    case 'filters':
-      return parseList(raw).map(parseFilterName);
-    case 'address':
-      return parseAddress(raw);
-    case 'string':
-    case 'file':
-    case 'folder':
-      if (typeof raw !== 'string' || raw === '') throw new Error(`must be a text, is ${show(raw)}`);
-      return raw;
-    default:
-      return type satisfies never;
-  }
-}
-
-function parseChoice<T extends string>(choices: readonly T[], raw: unknown): T {
-  const found = choices.find((choice) => choice === raw);
-  if (found !== undefined) return found;
-  const guess = typeof raw === 'string' ? nearest(raw, choices) : undefined;
-  throw new Error(
-    `must be one of ${choices.join(', ')}, is ${show(raw)}${guess === undefined ? '' : `; did you mean ${guess}?`}`,
-  );
-}
-
-function parseFilterName(raw: unknown): FilterName {
-  return parseChoice(filterNames, raw);
-}
-
-function parseNumber(setting: Setting, raw: unknown, suffixes: boolean): number {
-  const units: Record<string, number> = suffixes ? { Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30 } : {};
-  const match = /^(\d+)(\D*)$/.exec(String(raw));
-  const unit = match?.[2] === '' ? 1 : units[match?.[2] ?? ''];
-  const { min = 0, max = Number.MAX_SAFE_INTEGER } = setting;
-  if (match === null || unit === undefined)
-    throw new Error(`must be a whole number${suffixes ? ' of bytes, such as 67108864 or 64Mi' : ''}, is ${show(raw)}`);
-  const value = Number(match[1]) * unit;
-  if (value < min || value > max) throw new Error(`must be between ${min} and ${max}, is ${show(raw)}`);
-  return value;
-}
-
-function parseList(raw: unknown): unknown[] {
-  const list = (Array.isArray(raw) ? raw : [raw]).flatMap((entry: unknown) =>
-    typeof entry === 'string' ? entry.split(',').map((part) => part.trim()) : [entry],
-  );
-  if (list.length === 0 || list.includes(''))
-    throw new Error(`must be a list with at least one entry, is ${show(raw)}`);
-  return list;
-}
-
-function parseServerUrl(raw: unknown): string {
-  const url = typeof raw === 'string' ? URL.parse(raw) : null;
-  if (url === null || url.protocol !== 'https:')
-    throw new Error(`must be an https URL such as https://10.0.0.1:6443, is ${show(raw)}`);
-  if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '')
-    throw new Error(`must be a URL without path, query and user: ${url.origin}, is ${show(raw)}`);
-  return url.origin;
-}
-
-function parseAddress(raw: unknown): ListenAddress {
-  const match = typeof raw === 'string' ? /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(raw) : null;
-  const host = match?.[1] ?? match?.[2] ?? '';
-  const port = Number(match?.[3]);
-  if (net.isIP(host) === 0 || !(port <= 65_535))
-    throw new Error(`must be IP:PORT such as 127.0.0.1:10261, is ${show(raw)}`);
-  return { host, port };
-}
-
-function show(raw: unknown): string {
-  return JSON.stringify(raw) ?? String(raw);
-}
-
-// Files ------------------------------------------------------------------------------------------------------------
-
-function readConfigFile(file: string, readFile: (file: string) => string, problems: string[]): RawSettings {
-  let document: unknown;
-  try {
-    document = parseYaml(readFile(file)) ?? {};
-  } catch (error) {
-    problems.push(`--config ${file}: ${(error as Error).message}`);
-    return {};
-  }
-  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
-    problems.push(`--config ${file}: must be a mapping of setting names to values`);
-    return {};
-  }
-  for (const name of Object.keys(document))
-    if (!(name in nodeSettingsSchema)) problems.push(unknownName(`${file}: ${name}`, name));
-  return document as RawSettings;
-}
-
-function unknownName(where: string, name: string): string {
-  const guess = nearest(name, Object.keys(nodeSettingsSchema));
-  return `${where}: there is no such setting${guess === undefined ? '' : `; did you mean ${guess}?`}`;
-}
-
-function readKubeconfig(file: unknown, readFile: (file: string) => string, problems: string[]): Kubeconfig | undefined {
-  if (typeof file !== 'string') return undefined;
+function readKubeconfig(
+  file: string | undefined,
+  readFile: (file: string) => string,
+  problems: string[],
+): Kubeconfig | undefined {
+  if (file === undefined) return undefined;
   try {
     return parseKubeconfig(readFile(file), file);
   } catch (error) {
@@ -316,58 +173,6 @@ function serverOf(kubeconfig: Kubeconfig | undefined, problems: string[]): strin
     problems.push(`kubeconfig: the cluster's server ${(error as Error).message}`);
     return undefined;
   }
-}
-
-class PemReader {
-  readonly #readFile: (file: string) => string;
-  readonly #problems: string[];
-
-  constructor(readFile: (file: string) => string, problems: string[]) {
-    this.#readFile = readFile;
-    this.#problems = problems;
-  }
-
-  certificate(name: string, source: PemSource): X509Certificate | undefined {
-    const text = this.#text(name, source);
-    if (text === undefined) return undefined;
-    try {
-      return new X509Certificate(text);
-    } catch {
-      this.#problems.push(`${name}: ${describe(source)} holds no certificate (PEM)`);
-      return undefined;
-    }
-  }
-
-  /** The certificate, when it could be read and the key belongs to it. An expired one is fine: it may be offline for long. */
-  pair(certificate: PemSource, key: PemSource): X509Certificate | undefined {
-    const parsed = this.certificate('clientCertificateFile', certificate);
-    const keyText = this.#text('clientKeyFile', key);
-    if (keyText === undefined) return undefined;
-    try {
-      const privateKey = createPrivateKey(keyText);
-      if (parsed === undefined || parsed.checkPrivateKey(privateKey)) return parsed;
-      this.#problems.push(
-        `clientKeyFile: the key in ${describe(key)} does not belong to the certificate in ${describe(certificate)}; give the pair`,
-      );
-    } catch {
-      this.#problems.push(`clientKeyFile: ${describe(key)} holds no private key without passphrase (PEM)`);
-    }
-    return undefined;
-  }
-
-  #text(name: string, source: PemSource): string | undefined {
-    if ('pem' in source) return source.pem;
-    try {
-      return this.#readFile(source.file);
-    } catch (error) {
-      this.#problems.push(`${name}: ${(error as Error).message}`);
-      return undefined;
-    }
-  }
-}
-
-function describe(source: PemSource): string {
-  return 'file' in source ? source.file : 'the kubeconfig';
 }
 
 function deepFreeze<T>(value: T): T {

@@ -1,7 +1,6 @@
 // `holdfast node` on an edge node of a drill, with the memory settings of an edge host, from a copy of the bundle, so that
 // a build during the drill changes nothing.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
 import { ApiClient } from '../cluster/api-client.ts';
 import type { PemPair } from '../cluster/certificates.ts';
@@ -11,6 +10,7 @@ import { kubeletPaths } from '../cluster/node-files.ts';
 import type { EdgeNode } from '../cluster/node.ts';
 import { childrenOf, logTail } from '../cluster/processes.ts';
 import { projectRoot } from '../cluster/project-root.ts';
+import { getPlain } from './get-plain.ts';
 
 export const hubUrl = 'https://127.0.0.1:10261';
 export const hubCaFile = '/var/lib/holdfast/hub-ca.crt';
@@ -129,18 +129,7 @@ export class HubProcess {
   }
 
   async #ops(urlPath: string): Promise<{ status: number; body: string }> {
-    const socketPath = await this.#node.openPort(opsPort);
-    return new Promise((resolve, reject) => {
-      const request = http.get({ socketPath, path: urlPath, agent: false, timeout: 2_000 }, (response) => {
-        let body = '';
-        response.setEncoding('utf8');
-        response.on('data', (text: string) => (body += text));
-        response.on('error', reject);
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
-      });
-      request.on('timeout', () => request.destroy(new Error(`${urlPath}: no answer`)));
-      request.on('error', reject);
-    });
+    return await getPlain({ socketPath: await this.#node.openPort(opsPort), path: urlPath });
   }
 }
 

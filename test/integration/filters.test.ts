@@ -87,7 +87,8 @@ describeWithApiserver('filters in front of a real API server', () => {
     return slice.metadata.resourceVersion;
   }
 
-  const outside = outsideAddresses().length > 0 ? test : test.skip;
+  // A gate does not pass what it could not try.
+  const outside = outsideAddresses().length > 0 || process.env['CI'] === 'true' ? test : test.skip;
   outside(
     'the Service of the API servers leads to the hub in lists and watches, whatever the cloud says of it',
     async () => {

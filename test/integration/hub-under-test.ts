@@ -6,7 +6,8 @@ import { systemClock, type Clock } from '../../runtime/clock.ts';
 import { createLog, nullLog, type Log } from '../../runtime/log.ts';
 import { Metrics } from '../../runtime/metrics.ts';
 import { Hub } from '../../yurthub/hub.ts';
-import { readNodeSettings, type NodeSettings, type RawSettings } from '../../yurthub/settings.ts';
+import { readNodeSettings, type NodeSettings } from '../../yurthub/settings.ts';
+import type { RawSettings } from '../../runtime/settings.ts';
 import { LocalClient } from './local-client.ts';
 
 export interface Credential {

@@ -9,7 +9,7 @@ import { failure } from '../../kube/status.ts';
 import { delay, type Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import { FrontError } from '../errors.ts';
-import type { ListenAddress } from '../settings.ts';
+import type { Endpoint } from '../../runtime/settings.ts';
 import type { HubRequest, HubResponse, Identity } from '../types.ts';
 import type { ClientTrustFiles } from './client-trust.ts';
 import { FrontRequest, type Exchange, type ExchangeHooks } from './exchange.ts';
@@ -46,7 +46,7 @@ export interface FrontParts {
 
 export interface FrontSettings {
   readonly nodeName: string;
-  readonly listen: readonly ListenAddress[];
+  readonly listen: readonly Endpoint[];
   readonly manageLinkLocal: boolean;
   /** Further connections are refused. */
   readonly maxConnections: number;
@@ -173,7 +173,7 @@ export class Front {
     for (const { address, port } of bound) this.#parts.log.info('listening', { address, port });
   }
 
-  #listener(address: ListenAddress): Listener {
+  #listener(address: Endpoint): Listener {
     return new Listener(
       {
         log: this.#parts.log,

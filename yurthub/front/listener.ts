@@ -13,7 +13,7 @@ import type { Duplex } from 'node:stream';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import { failure } from '../../kube/status.ts';
 import type { Log } from '../../runtime/log.ts';
-import type { ListenAddress } from '../settings.ts';
+import type { Endpoint } from '../../runtime/settings.ts';
 import type { Exchange, ExchangeHooks } from './exchange.ts';
 import { H1Exchange } from './h1-exchange.ts';
 import { H2Exchange } from './h2-exchange.ts';
@@ -35,7 +35,7 @@ export interface ListenerParts {
   readonly onUpgrade: (request: IncomingMessage, client: TLSSocket, head: Buffer) => void;
 }
 
-export interface ListenerSettings extends ListenAddress {
+export interface ListenerSettings extends Endpoint {
   readonly maxConnections: number;
 }
 

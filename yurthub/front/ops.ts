@@ -4,20 +4,20 @@ import type { AddressInfo } from 'node:net';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { FrontError } from '../errors.ts';
-import type { ListenAddress } from '../settings.ts';
+import type { Endpoint } from '../../runtime/settings.ts';
 
 /** Named conditions of readiness; each is asked at every request and must be cheap. */
 export type ReadyChecks = Readonly<Record<string, () => boolean>>;
 
 export class Ops {
   readonly #parts: { readonly log: Log; readonly metrics: Metrics; readonly ready: ReadyChecks };
-  readonly #settings: { readonly opsListen: ListenAddress };
+  readonly #settings: { readonly opsListen: Endpoint };
   #address: AddressInfo | undefined;
   readonly #waiters: (() => void)[] = [];
 
   constructor(
     parts: { readonly log: Log; readonly metrics: Metrics; readonly ready: ReadyChecks },
-    settings: { readonly opsListen: ListenAddress },
+    settings: { readonly opsListen: Endpoint },
   ) {
     this.#parts = parts;
     this.#settings = settings;

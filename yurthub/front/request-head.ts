@@ -1,5 +1,5 @@
 // What of a client's request head may go on: a pure look at method, target and headers before anything else sees them.
-import { HeaderMap } from '../../runtime/headers.ts';
+import { connectionHeaders, HeaderMap } from '../../runtime/headers.ts';
 import type { Headers } from '../types.ts';
 
 export type HeadRefusal = {
@@ -7,21 +7,8 @@ export type HeadRefusal = {
   readonly message: string;
 };
 
-/** Headers that concern one connection only (RFC 9110 7.6.1), and those that the way upstream writes itself. */
-const hopByHop = new Set([
-  'connection',
-  'expect',
-  'host',
-  'http2-settings',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
+/** Headers that concern one connection only, and those that the way upstream writes itself. */
+const hopByHop = new Set([...connectionHeaders, 'expect', 'host', 'http2-settings']);
 
 /**
  * The headers of a request from node's flat list of names and values, names in lower case, without pseudo headers,

@@ -1,7 +1,6 @@
 // What the parts of the tunnel drill stand on: a kube-apiserver that dials through the tunnel server's socket, two nodes with
 // the same addresses at two sites behind NAT, and a pod on each.
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { binary } from '../../cluster/binaries.ts';
@@ -14,6 +13,7 @@ import type { EdgeNode } from '../../cluster/node.ts';
 import { logTail, ProcessTable } from '../../cluster/processes.ts';
 import { projectRoot } from '../../cluster/project-root.ts';
 import type { DrillContext } from '../drill.ts';
+import { getPlain } from '../get-plain.ts';
 import { waitForPods } from '../pods.ts';
 import type { Report } from '../report.ts';
 
@@ -245,18 +245,7 @@ export class TunnelStage {
   }
 
   #ops(urlPath: string): Promise<{ status: number; body: string }> {
-    return new Promise((resolve, reject) => {
-      const target = { host: this.cluster.plane.address, port: opsPort, path: urlPath, agent: false, timeout: 2_000 };
-      const request = http.get(target, (response) => {
-        let body = '';
-        response.setEncoding('utf8');
-        response.on('data', (text: string) => (body += text));
-        response.on('error', reject);
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
-      });
-      request.on('timeout', () => request.destroy(new Error(`${urlPath}: no answer`)));
-      request.on('error', reject);
-    });
+    return getPlain({ host: this.cluster.plane.address, port: opsPort, path: urlPath });
   }
 }
 

@@ -30,6 +30,7 @@ export async function withoutTunnel(stage: TunnelStage): Promise<void> {
 /** Whose certificate is shown there; empty if none. Networks around this machine may accept connections to any address. */
 function knock(host: string): Promise<string> {
   return new Promise((resolve) => {
+    // Nothing is sent or believed: whoever answers there is only asked for a name, and a kubelet's certificate is its own.
     const socket = tls.connect({ host, port: kubeletPort, rejectUnauthorized: false, timeout: 1_500 });
     const end = (whose: string): void => {
       socket.destroy();

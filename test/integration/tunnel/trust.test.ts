@@ -1,6 +1,6 @@
 // Who may register: the node that a certificate of the cluster names, for itself, and nobody else.
 import tls from 'node:tls';
-import { InvalidSettingsError } from '../../../runtime/errors.ts';
+import { SettingsError } from '../../../runtime/errors.ts';
 import { alpnProtocol } from '../../../tunnel/wire.ts';
 import { CertificateAuthority, type PemPair } from '../../cluster/certificates.ts';
 import { eventually, metric, TunnelTest, type RunningServer } from './parts.ts';
@@ -71,7 +71,7 @@ test('the certificate of one node does not register another, and what it is aske
   const pem = test_.writePair('edge1.pem', test_.node('edge1'));
   expect(() =>
     test_.agent('edge2', [server.addresses.agents.port], { certificateFile: pem, keyFile: pem, nodeName: 'edge2' }),
-  ).toThrow(InvalidSettingsError);
+  ).toThrow(SettingsError);
   test_.agent('edge1', [server.addresses.agents.port]);
   await eventually('edge1 is connected', async () => (await server.nodes()).length === 1);
   expect((await server.nodes()).map(({ node }) => node)).toEqual(['edge1']);
