@@ -11,3 +11,13 @@ export class SettingsError extends Error {
     this.problems = problems;
   }
 }
+
+/** An address that cannot be listened on; the message names the setting. */
+export class ListenError extends Error {
+  readonly code = 'ERR_LISTEN';
+
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = 'ListenError';
+  }
+}

@@ -3,7 +3,7 @@
 import { delay, type Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { LinkedAbort } from '../runtime/linked-abort.ts';
-import { Backoff, type BackoffSettings } from '../tunnel/backoff.ts';
+import { Backoff, type BackoffSettings } from '../runtime/backoff.ts';
 import type { CredentialFiles } from '../tunnel/credential-files.ts';
 import { formatTarget } from '../tunnel/target.ts';
 import type { AgentMetrics } from './metrics.ts';

@@ -1,7 +1,7 @@
 // Keeps the directory in step with the cluster: list in pages, then watch, again from the list when the watch cannot go on.
 import { delay, type Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
-import { Backoff } from '../tunnel/backoff.ts';
+import { Backoff } from '../runtime/backoff.ts';
 import type { Directory, NodeObject, PodObject } from './directory.ts';
 import { ApiRequestError } from './errors.ts';
 import type { KubeApi } from './kube-api.ts';

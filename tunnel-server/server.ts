@@ -8,7 +8,7 @@ import type { Metrics } from '../runtime/metrics.ts';
 import { untilAborted } from '../runtime/until-aborted.ts';
 import { CredentialFiles } from '../tunnel/credential-files.ts';
 import type { LivenessSettings } from '../tunnel/liveness.ts';
-import { Ops } from '../tunnel/ops.ts';
+import { Ops } from '../runtime/ops.ts';
 import { windowsOf } from '../tunnel/window-settings.ts';
 import { AgentListener } from './agent-listener.ts';
 import { Authorizer } from './authorizer.ts';

@@ -2,7 +2,7 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { EventEmitter } from 'node:events';
 import { ManualClock } from '../runtime/manual-clock.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff } from '../runtime/backoff.ts';
 import { Liveness } from './liveness.ts';
 import { headerText, RefusedError, refusalOf } from './refusal.ts';
 import { formatTarget, isLocalAddress, parseTarget } from './target.ts';

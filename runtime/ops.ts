@@ -1,10 +1,10 @@
 // Health, metrics and listings for operators, in plain HTTP: nothing here is secret, and nothing can be changed.
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Log } from '../runtime/log.ts';
-import type { Metrics } from '../runtime/metrics.ts';
-import type { Endpoint } from '../runtime/settings.ts';
-import { TunnelError } from './errors.ts';
+import { ListenError } from './errors.ts';
+import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import type { Endpoint } from './settings.ts';
 
 export interface OpsParts {
   readonly log: Log;
@@ -31,11 +31,11 @@ export class Ops {
     this.#server.requestTimeout = 10_000;
   }
 
-  /** Resolves with the address. Rejects with TunnelError (ERR_TUNNEL_LISTEN). */
+  /** Resolves with the address. Rejects with ListenError. */
   async listen({ host, port }: Endpoint): Promise<AddressInfo> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error) =>
-        reject(new TunnelError('ERR_TUNNEL_LISTEN', `opsListen ${host}:${port}: ${error.message}`, error)),
+        reject(new ListenError(`opsListen ${host}:${port}: ${error.message}`, error)),
       );
       this.#server.listen(port, host, resolve);
     });
