@@ -6,6 +6,8 @@ import path from 'node:path';
 export const allowedImports = {
   runtime: [],
   kube: ['runtime'],
+  // What the nodes of a pool and the eviction guard read and compute alike: pure, so both sides may have it.
+  peers: ['kube', 'runtime'],
   yurthub: ['kube', 'runtime'],
   // What both ends of the tunnel share: credentials come as kubeconfigs name them.
   tunnel: ['kube', 'runtime'],
@@ -13,7 +15,7 @@ export const allowedImports = {
   'tunnel-server': ['tunnel', 'kube', 'runtime'],
   'embedded-apiserver': ['kube', 'runtime'],
   cli: ['yurthub', 'tunnel-agent', 'tunnel-server', 'embedded-apiserver', 'kube', 'runtime'],
-  test: ['cli', 'yurthub', 'tunnel-agent', 'tunnel-server', 'tunnel', 'embedded-apiserver', 'kube', 'runtime'],
+  test: ['cli', 'yurthub', 'tunnel-agent', 'tunnel-server', 'tunnel', 'embedded-apiserver', 'peers', 'kube', 'runtime'],
 };
 
 /** Third-party packages enter through few places, each wrapping one of them for one purpose: a file without its .ts, or a folder. */
