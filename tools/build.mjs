@@ -1,42 +1,5 @@
-// Bundles the executable: dist/holdfast.mjs. LevelDB's native part stays in node_modules, where it finds its own binary.
-import { build } from 'esbuild';
-import { readFileSync } from 'node:fs';
+// Bundles the executable: dist/holdfast.mjs.
 import path from 'node:path';
+import { bundle } from './bundle.mjs';
 
-const root = path.join(import.meta.dirname, '..');
-const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
-
-/**
- * Modules of Node.js by `require`: to import one, Node.js reads each of its exports, and those that it loads when they are read
- * (undici for node:http's WebSocket, webcrypto for node:crypto) then cost an edge node memory that nobody uses.
- */
-const requiredBuiltins = {
-  name: 'required-builtins',
-  setup(builder) {
-    builder.onResolve({ filter: /^node:/ }, ({ path: name, kind }) =>
-      kind === 'import-statement' ? { path: name, namespace: 'required-builtin' } : undefined,
-    );
-    builder.onLoad({ filter: /^/, namespace: 'required-builtin' }, ({ path: name }) => ({
-      contents: `module.exports = require(${JSON.stringify(name)});`,
-    }));
-  },
-};
-
-await build({
-  absWorkingDir: root,
-  entryPoints: ['cli/main.ts'],
-  outfile: 'dist/holdfast.mjs',
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node24',
-  splitting: false,
-  plugins: [requiredBuiltins],
-  external: ['classic-level'],
-  define: { HOLDFAST_VERSION: JSON.stringify(version) },
-  banner: {
-    js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-  },
-  legalComments: 'none',
-  logLevel: 'warning',
-});
+await bundle(path.join(import.meta.dirname, '..'), 'dist/holdfast.mjs');

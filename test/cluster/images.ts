@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { writeTar } from './tar.ts';
-import type { TarEntry } from './tar.ts';
+import { writeTar } from '../../release/tar.ts';
+import type { TarEntry } from '../../release/tar.ts';
 
 export interface ImageSpec {
   name: string;

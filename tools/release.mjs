@@ -1,0 +1,94 @@
+// npm run release: the self-contained archives, dist/release/holdfast-VERSION-linux-ARCHITECTURE.tar.gz, reproducible byte for byte.
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { archiveName, archiveTar, compress, sha256 } from '../release/archive.ts';
+import { archiveFiles } from '../release/contents.ts';
+import { LockFile } from '../release/lock-file.ts';
+import { sbomText } from '../release/sbom.ts';
+import { bundle, outside as outsidePackages } from './bundle.mjs';
+
+const usage = `npm run release -- [--arch x64|arm64] [--out FOLDER]
+
+Both architectures without --arch, into dist/release by default. Each archive holds all that a host needs: its own Node.js, the
+program, systemd units, manifests, licences and a bill of materials. The same checkout gives the same bytes.`;
+
+const architectures = ['x64', 'arm64'];
+const largestMegabytes = 60;
+
+const root = path.join(import.meta.dirname, '..');
+const { values } = parseArgs({
+  options: { arch: { type: 'string' }, out: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+});
+if (values.help || (values.arch !== undefined && !architectures.includes(values.arch))) {
+  console.log(values.help ? usage : `not an architecture: ${values.arch}\n\n${usage}`);
+  process.exit(values.help ? 0 : 2);
+}
+const out = path.resolve(values.out ?? path.join(root, 'dist', 'release'));
+mkdirSync(out, { recursive: true });
+
+const project = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+const lock = new LockFile(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
+const bundleFile = path.join(out, 'holdfast.mjs');
+const inside = await bundle(root, bundleFile);
+const bundleText = readFileSync(bundleFile);
+rmSync(bundleFile);
+// Headers for building the native part, which is built already.
+const outside = outsidePackages.flatMap((name) => lock.closure(name, ['napi-macros']));
+
+let tooLarge = false;
+for (const architecture of values.arch === undefined ? architectures : [values.arch]) {
+  const node = lock.package(`node-linux-${architecture}`);
+  const names = new Set([...inside, ...outside.map(({ name }) => name)]);
+  const packages = [...[...names].sort().map((name) => lock.package(name)), node];
+  const files = archiveFiles(architecture, {
+    root,
+    bundle: bundleText,
+    nodePackage: nodePackage(node),
+    outside,
+    packages,
+    sbom: sbomText(project, packages),
+  });
+  const release = { version: project.version, architecture };
+  const bytes = compress(archiveTar(release, files));
+  const file = path.join(out, `${archiveName(release)}.tar.gz`);
+  writeFileSync(`${file}.new`, bytes);
+  renameSync(`${file}.new`, file);
+  writeFileSync(`${file}.sha256`, `${sha256(bytes)}  ${path.basename(file)}\n`);
+  const megabytes = bytes.length / 1e6;
+  tooLarge ||= megabytes > largestMegabytes;
+  console.log(`${path.relative(process.cwd(), file)}  ${megabytes.toFixed(1)} MB  sha256 ${sha256(bytes)}`);
+}
+if (tooLarge) {
+  console.error(`An archive is larger than ${largestMegabytes} MB.`);
+  process.exitCode = 1;
+}
+
+/** The package's folder: as npm installed it, or, for the other architecture, as npm fetches it, checked against the lock file. */
+function nodePackage({ name, version, integrity }) {
+  const installed = path.join(root, 'node_modules', name);
+  if (existsSync(path.join(installed, 'bin', 'node'))) return installed;
+  const cache = path.join(process.env.HOLDFAST_CACHE ?? path.join(homedir(), '.cache', 'holdfast'), 'release');
+  const folder = path.join(cache, `${name}-${version}`);
+  if (existsSync(folder)) return path.join(folder, 'package');
+  mkdirSync(cache, { recursive: true });
+  const temporary = mkdtempSync(path.join(cache, 'fetching-'));
+  try {
+    console.log(`fetching ${name} ${version} …`);
+    execFileSync('npm', ['pack', `${name}@${version}`, '--pack-destination', temporary, '--loglevel=error'], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    const archive = path.join(temporary, `${name}-${version}.tgz`);
+    const found = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`;
+    if (found !== integrity) throw new Error(`${name} ${version} is not what package-lock.json names: ${found}`);
+    execFileSync('tar', ['-xzf', archive, '-C', temporary]);
+    rmSync(archive);
+    renameSync(temporary, folder);
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+  return path.join(folder, 'package');
+}
