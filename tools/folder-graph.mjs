@@ -13,6 +13,7 @@ export const allowedImports = {
   tunnel: ['kube', 'runtime'],
   'tunnel-agent': ['tunnel', 'kube', 'runtime'],
   'tunnel-server': ['tunnel', 'kube', 'runtime'],
+  controllers: ['peers', 'kube', 'runtime'],
   'embedded-apiserver': ['kube', 'runtime'],
   cli: ['yurthub', 'tunnel-agent', 'tunnel-server', 'embedded-apiserver', 'kube', 'runtime'],
   // Makes the archives; no part of what is in them.

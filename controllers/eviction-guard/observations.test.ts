@@ -1,0 +1,139 @@
+import { formatReport, type Report } from '../../peers/report.ts';
+import { Observations, type LeaseSeen, type Refusal } from './observations.ts';
+
+const boot = '00000000000000aa';
+const report = (seq: number, change: Partial<Report> = {}): string =>
+  formatReport({
+    reporter: 'edge-1',
+    pool: 'shop',
+    boot,
+    seq,
+    onlineSeconds: 100,
+    cutSeconds: 0,
+    peers: [{ name: 'edge-2', state: 'up', forSeconds: 5, probedSeconds: 1, failures: 0 }],
+    ...change,
+  });
+
+function watching(): {
+  readonly see: (atSeconds: number, renewTime: string, report?: string, uid?: string) => void;
+  readonly at: (seconds: number) => ReturnType<Observations['of']>;
+  readonly observations: Observations;
+  readonly refusals: Refusal[];
+} {
+  const refusals: Refusal[] = [];
+  const observations = new Observations((refusal) => refusals.push(refusal));
+  return {
+    see: (atSeconds, renewTime, text, uid = 'u1') => {
+      const seen: LeaseSeen = { nodeName: 'edge-1', uid, renewTime, report: text };
+      observations.lease(seen, atSeconds * 1000);
+    },
+    at: (seconds) => observations.of('edge-1', seconds * 1000),
+    observations,
+    refusals,
+  };
+}
+
+test('a Lease that was there before says nothing: it may be a year old', () => {
+  const { see, at } = watching();
+  see(0, '12:00:00', report(41));
+  expect(at(30)).toEqual({
+    watchedSeconds: 30,
+    everHeard: false,
+    silentSeconds: 30,
+    heardForSeconds: 0,
+    report: undefined,
+  });
+});
+
+test('a change is a sign at the moment when it is seen, whatever time it names', () => {
+  const { see, at } = watching();
+  see(0, '2026-01-01T00:00:00Z');
+  see(10, '1970-01-01T00:00:00Z');
+  expect(at(15)).toMatchObject({ everHeard: true, silentSeconds: 5 });
+  see(20, '2099-01-01T00:00:00Z');
+  expect(at(21)).toMatchObject({ silentSeconds: 1, heardForSeconds: 11 });
+});
+
+test('the same Lease again, as by a new list, is no sign', () => {
+  const { see, at } = watching();
+  see(0, 'a');
+  see(10, 'b', report(1));
+  see(40, 'b', report(1));
+  expect(at(50)).toMatchObject({ silentSeconds: 40, heardForSeconds: 0 });
+});
+
+test('contact begins anew after a break of more than two renewals', () => {
+  const { see, at } = watching();
+  for (const [n, second] of [0, 10, 20, 30, 40, 50].entries()) see(second, `t${n}`);
+  expect(at(55)!.heardForSeconds).toBe(45);
+  see(75, 'later');
+  expect(at(80)!.heardForSeconds).toBe(5);
+});
+
+test('a report counts once it is seen to be new, and from the moment when it was', () => {
+  const { see, at } = watching();
+  see(0, 'a', report(7));
+  see(10, 'b', report(8));
+  expect(at(14)!.report).toMatchObject({ report: { seq: 8 }, ageSeconds: 4 });
+});
+
+test('a report that a kubelet without a hub goes on renewing grows old, and the node is heard all the same', () => {
+  const { see, at, refusals } = watching();
+  see(0, 'a', report(7));
+  see(10, 'b', report(8));
+  for (let second = 20; second <= 60; second += 10) see(second, `t${second}`, report(8));
+  expect(at(60)).toMatchObject({ silentSeconds: 0, report: { ageSeconds: 50 } });
+  expect(refusals).toEqual([]);
+});
+
+test('a replayed Lease is refused: the same boot with an older sequence, or an earlier boot', () => {
+  const { see, at, refusals } = watching();
+  see(0, 'a', report(7));
+  see(10, 'b', report(8));
+  see(20, 'c', report(9, { boot: '00000000000000bb' }));
+  see(30, 'd', report(10, { boot: '00000000000000bb' }));
+  see(40, 'b', report(8));
+  see(50, 'c', report(9, { boot: '00000000000000bb' }));
+  expect(refusals).toEqual([
+    { nodeName: 'edge-1', problem: 'replayed', detail: 'boot 00000000000000aa after 00000000000000bb' },
+    { nodeName: 'edge-1', problem: 'replayed', detail: 'seq 9 after 10' },
+  ]);
+  expect(at(50)!.report).toMatchObject({ report: { seq: 10 }, ageSeconds: 20 });
+});
+
+test('what cannot be read is refused once for each text, and the last good report grows old', () => {
+  const { see, at, refusals } = watching();
+  see(0, 'a', report(7));
+  see(10, 'b', report(8));
+  see(20, 'c', 'garbage');
+  see(30, 'd', 'garbage');
+  see(40, 'e', report(9, { reporter: 'edge-3' }));
+  see(50, 'f', 'x'.repeat(9000));
+  expect(refusals.map(({ problem }) => problem)).toEqual(['garbage', 'forged', 'oversized']);
+  expect(at(50)!.report).toMatchObject({ ageSeconds: 40 });
+});
+
+test('a node that was made anew may count from one again', () => {
+  const { see, at, refusals } = watching();
+  see(0, 'a', report(70));
+  see(10, 'b', report(71));
+  see(20, 'c', report(1), 'u2');
+  see(30, 'd', report(2), 'u2');
+  expect(refusals).toEqual([]);
+  expect(at(30)!.report).toMatchObject({ report: { seq: 2 } });
+});
+
+test("the kubelet's heartbeat in the Node is a sign as well, and the first that is seen is none", () => {
+  const { see, at, observations } = watching();
+  see(0, 'a');
+  observations.heartbeat('edge-1', '12:00', 10_000);
+  expect(at(20)!.everHeard).toBe(false);
+  observations.heartbeat('edge-1', '12:05', 30_000);
+  expect(at(33)).toMatchObject({ everHeard: true, silentSeconds: 3 });
+});
+
+test('of a node without a Lease nothing is known', () => {
+  const { observations } = watching();
+  observations.heartbeat('edge-9', '12:00', 0);
+  expect(observations.of('edge-9', 1000)).toBeUndefined();
+});
