@@ -4,6 +4,7 @@ import { reportedVersion } from '../cluster/binaries.ts';
 import { run } from '../cluster/commands.ts';
 import { hubCommand } from './hub-process.ts';
 import { measureColdStart } from './measures/cold-start.ts';
+import { measureIdleUplink } from './measures/idle-uplink.ts';
 import { measureLargeList } from './measures/large-list.ts';
 import { measureLease } from './measures/lease.ts';
 import type { Measurement } from './measures/measurement.ts';
@@ -27,6 +28,7 @@ export const hubMeasurements: Readonly<Record<string, Measurement>> = {
   lease: measureLease,
   outage: measureOutage,
   'cold-start': measureColdStart,
+  'idle-bytes': measureIdleUplink,
   memory: measureMemory,
 };
 

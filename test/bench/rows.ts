@@ -57,6 +57,20 @@ export const hubRows: readonly Row[] = [
     ),
   ),
   row('offline-list', 'offline list of 1,000, first since the start', 'ms', 0, atMostTimes(1, 'direct')),
+  row(
+    idleUplinkRow('total'),
+    'uplink of an idle node, kubelet of 30 pods (stand-in)',
+    'kB/h',
+    0,
+    atMostTimes(1, 'direct'),
+  ),
+  row(idleUplinkRow('events'), '  events of watches, mostly bookmarks', 'kB/h', 0),
+  row(idleUplinkRow('watches'), '  watches opened and ended', 'kB/h', 0),
+  row(idleUplinkRow('writes'), '  renewals of the Lease', 'kB/h', 0),
+  row(idleUplinkRow('reads'), '  reads', 'kB/h', 0),
+  row(idleUplinkRow('upkeep'), '  pings and windows of HTTP/2', 'kB/h', 0),
+  row(idleUplinkRow('tls'), '  TLS: records and handshakes', 'kB/h', 0),
+  row(idleUplinkRow('connections'), '  connections opened', '1/h', 0),
   row('idle-resident', 'resident, kubelet of 30 pods (stand-in)', 'MiB', 1, atMost(110, 'MiB')),
   row('idle-proportional', '  proportional (PSS)', 'MiB', 1),
   row('idle-peak', '  highest since the start', 'MiB', 1),
@@ -66,6 +80,10 @@ export const hubRows: readonly Row[] = [
   row('lease-p99', 'Lease PUT beside large lists: p99', 'ms', 1, below(100, 'ms')),
   row('lease-max', '  longest', 'ms', 1),
 ];
+
+export function idleUplinkRow(part: string): string {
+  return `idle-uplink-${part}`;
+}
 
 export function coldStartRow(objects: number, kind: OutageKind): string {
   return `cold-start-${objects}-${kind}`;

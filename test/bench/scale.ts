@@ -11,6 +11,9 @@ export interface Scale {
   readonly outageSeconds: number;
   /** Between the first requests of the kubelet stand-in and the reading of idle memory. */
   readonly settleSeconds: number;
+  /** The same before the uplink of an idle node is metered, and for how long it is: watches are renewed every 5 to 10 minutes. */
+  readonly idleSettleSeconds: number;
+  readonly idleMinutes: number;
   /** Read memory once more a minute after the large lists. */
   readonly minuteLater: boolean;
   readonly slopeMinutes: number;
@@ -25,6 +28,8 @@ export const fullScale: Scale = {
   largeListsBesideLease: 8,
   outageSeconds: 20,
   settleSeconds: 30,
+  idleSettleSeconds: 60,
+  idleMinutes: 12,
   minuteLater: true,
   slopeMinutes: 10,
 };
@@ -39,6 +44,8 @@ export const quickScale: Scale = {
   largeListsBesideLease: 3,
   outageSeconds: 4,
   settleSeconds: 5,
+  idleSettleSeconds: 10,
+  idleMinutes: 1.5,
   minuteLater: false,
   slopeMinutes: 0.5,
 };

@@ -4,6 +4,8 @@ import type { LoadTool } from './load-tool.ts';
 import type { ClientFiles, Way } from './ways.ts';
 
 export const nodeName = 'bench-node';
+/** A node beside it, without a hub, with the same pods to look at and a Lease of its own: two would be in each other's way. */
+export const otherNodeName = 'bench-node-without-hub';
 const largeBytes = 4096;
 export const largeCount = 5_000;
 export const podCount = 30;
@@ -59,16 +61,17 @@ async function ensureNamespace(plane: ControlPlane, name: string): Promise<void>
   await plane.rawRequest('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
 }
 
-/** A node, its Lease, and 30 pods on it that refer to a ConfigMap and a Secret each. */
+/** A node, its Lease and that of another, and 30 pods on it that refer to a ConfigMap and a Secret each. */
 async function seedPods(plane: ControlPlane): Promise<void> {
   const core = '/api/v1/namespaces/bench-pods';
   await plane.request('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName } });
-  await plane.request('POST', paths.lease.slice(0, paths.lease.lastIndexOf('/')), {
-    apiVersion: 'coordination.k8s.io/v1',
-    kind: 'Lease',
-    metadata: { name: nodeName },
-    spec: { holderIdentity: nodeName, leaseDurationSeconds: 40 },
-  });
+  for (const name of [nodeName, otherNodeName])
+    await plane.request('POST', paths.lease.slice(0, paths.lease.lastIndexOf('/')), {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name },
+      spec: { holderIdentity: name, leaseDurationSeconds: 40 },
+    });
   for (let index = 0; index < podCount; index++) {
     const name = `pod-${index}`;
     await plane.request('POST', `${core}/secrets`, {

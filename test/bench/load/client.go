@@ -165,10 +165,10 @@ func (t *target) startList(client *http.Client, path string) (string, error) {
 	return list.resourceVersion, err
 }
 
-// watchFrom opens a watch as an informer does.
-func (t *target) watchFrom(client *http.Client, path, version string) (*http.Response, error) {
-	query := "watch=true&allowWatchBookmarks=true&timeoutSeconds=3000&resourceVersion=" + version
-	return t.open(client, withQuery(path, query))
+// watchFrom opens a watch as an informer does, for whole seconds.
+func (t *target) watchFrom(client *http.Client, path, version string, timeout time.Duration) (*http.Response, error) {
+	const query = "watch=true&allowWatchBookmarks=true&timeoutSeconds=%d&resourceVersion=%s"
+	return t.open(client, withQuery(path, fmt.Sprintf(query, int(timeout.Seconds()), version)))
 }
 
 func withQuery(path, query string) string {

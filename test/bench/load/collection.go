@@ -41,6 +41,21 @@ func readList(body []byte) (collection, error) {
 	return collection{len(items), string(version[0])}, err
 }
 
+// eventVersion reads the version of the object in a protobuf watch event: {object = 2: {raw = 1: "k8s\0" Unknown{raw = 2}}},
+// which holds {metadata = 1: ObjectMeta{resourceVersion = 6}}.
+func eventVersion(event []byte) (string, error) {
+	message := event
+	for _, number := range []uint64{2, 1, 2, 1, 6} {
+		message = bytes.TrimPrefix(message, []byte("k8s\x00"))
+		fields, err := fieldsNumbered(number, message)
+		if err != nil || len(fields) != 1 {
+			return "", fmt.Errorf("a watch event without resourceVersion: %v", err)
+		}
+		message = fields[0]
+	}
+	return string(message), nil
+}
+
 // fieldsNumbered returns the values of a field of a message that has varints and length-delimited fields.
 func fieldsNumbered(number uint64, message []byte) ([][]byte, error) {
 	var fields [][]byte

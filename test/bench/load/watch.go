@@ -48,7 +48,7 @@ func runWatch(args []string) error {
 	}
 	watches := make([]*watch, *count)
 	err = inParallel(*count, func(index int) error {
-		response, err := server.watchFrom(connections[index / *perConnection], *path, version)
+		response, err := server.watchFrom(connections[index / *perConnection], *path, version, 50*time.Minute)
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ export async function measureMemory(context: Context): Promise<void> {
     if (way.pid === undefined) return;
     await using kubelet = await bed.load.prepare('kubelet', way, bed.identity, {
       node: nodeName,
+      lease: nodeName,
       namespace: 'bench-pods',
       pods: podCount,
     });
