@@ -1,5 +1,6 @@
 // What `holdfast …` means: the table of subcommands, help, version, exit status. Gets its process from main.
 import { nearest } from '../runtime/nearest.ts';
+import { controllersFlags, runControllersCommand } from './controllers.ts';
 import { demoFlags, runDemoCommand } from './demo-command.ts';
 import { UsageError } from './errors.ts';
 import { flagHelp, parseFlags, type Flag } from './flags.ts';
@@ -49,6 +50,14 @@ const commands: Readonly<Record<string, Command>> = {
     flags: tunnelServerFlags,
     run: async (flags, parts) => {
       await runTunnelServerCommand(flags, parts);
+      return 0;
+    },
+  },
+  controllers: {
+    summary: 'In the cloud: node pools and what belongs to them; of several replicas one leads.',
+    flags: controllersFlags,
+    run: async (flags, parts) => {
+      await runControllersCommand(flags, parts);
       return 0;
     },
   },

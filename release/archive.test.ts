@@ -39,7 +39,8 @@ function fakeNodePackage(name: string, changedAt: number): string {
 }
 
 function build(nodePackage: string): Buffer {
-  const sources = { root, bundle: Buffer.from('// program'), nodePackage, outside, packages: outside, sbom: '{}' };
+  const program = [{ name: 'holdfast.mjs', content: Buffer.from('// program') }];
+  const sources = { root, program, nodePackage, outside, packages: outside, sbom: '{}' };
   return compress(archiveTar(release, archiveFiles('x64', sources)));
 }
 
@@ -72,7 +73,7 @@ test('the manifest names every file with its digest, and the archive holds no bi
 test('each package has its licence', () => {
   const files = archiveFiles('x64', {
     root,
-    bundle: Buffer.from(''),
+    program: [],
     nodePackage: fakeNodePackage('node', 1),
     outside,
     packages: outside,

@@ -20,7 +20,8 @@ const nativeParts: Readonly<Record<Architecture, string>> = {
 export interface Sources {
   /** The checkout. */
   readonly root: string;
-  readonly bundle: Buffer;
+  /** The bundles, by the names by which they find each other. */
+  readonly program: readonly { readonly name: string; readonly content: Buffer }[];
   /** The folder of the package node-linux-ARCHITECTURE. */
   readonly nodePackage: string;
   /** Packages beside the bundle, each in node_modules of the checkout. */
@@ -32,7 +33,7 @@ export interface Sources {
 
 /** Everything in the archive but its manifest. Throws what the file system throws, and TypeError for a package without licence. */
 export function archiveFiles(architecture: Architecture, sources: Sources): ArchiveFile[] {
-  const { root, bundle, nodePackage, outside, packages, sbom } = sources;
+  const { root, program, nodePackage, outside, packages, sbom } = sources;
   const copy = (from: string, to: string, executable = false): ArchiveFile => ({
     path: to,
     content: readFileSync(path.join(root, from)),
@@ -42,7 +43,7 @@ export function archiveFiles(architecture: Architecture, sources: Sources): Arch
     { path: 'bin/holdfast', content: Buffer.from(launcher), executable: true },
     // What kubectl looks for when somebody types `kubectl holdfast`.
     { path: 'bin/kubectl-holdfast', linkTo: 'holdfast' },
-    { path: 'lib/holdfast.mjs', content: bundle },
+    ...program.map(({ name, content }) => ({ path: `lib/${name}`, content })),
     { path: 'lib/node', content: readFileSync(path.join(nodePackage, 'bin', 'node')), executable: true },
     copy('config/node/supervise.sh', 'lib/supervise.sh', true),
     ...outside.flatMap(({ name }) => packageFiles(root, name, architecture)),

@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Metrics } from '../runtime/metrics.ts';
+import { MachineryMetrics } from '../controllers/machinery/metrics.ts';
 import { filterMetrics } from '../yurthub/filters/metrics.ts';
 import { AgentMetrics } from '../tunnel-agent/metrics.ts';
 import { ServerMetrics } from '../tunnel-server/metrics.ts';
@@ -26,6 +27,11 @@ const metricSets: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
   'yurthub/store': createStoreMetrics,
   'tunnel-agent': (metrics) => new AgentMetrics(metrics),
   'tunnel-server': (metrics) => new ServerMetrics(metrics),
+  'controllers/machinery': (metrics) => {
+    const made = new MachineryMetrics(metrics);
+    made.controller('CONTROLLER');
+    made.collection('COLLECTION');
+  },
 };
 
 /** Codes of Node.js, or their beginnings, that our code looks at and never gives. */
@@ -46,6 +52,7 @@ const sources = [
   'tunnel',
   'tunnel-agent',
   'tunnel-server',
+  'controllers',
   'embedded-apiserver',
   'cli',
 ].flatMap((folder) =>
@@ -116,7 +123,7 @@ describe('docs/metrics.md', () => {
 
   test('names begin with the daemon, counters end with _total, and no other does', () => {
     for (const [, name = '', type] of rows) {
-      expect(name).toMatch(/^holdfast_(yurthub|tunnel_agent|tunnel_server)_/);
+      expect(name).toMatch(/^holdfast_(yurthub|tunnel_agent|tunnel_server|controllers)_/);
       expect([name, name.endsWith('_total')]).toEqual([name, type === 'counter']);
     }
   });

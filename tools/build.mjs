@@ -1,5 +1,5 @@
-// Bundles the executable: dist/holdfast.mjs.
+// Bundles the program: dist/holdfast.mjs, and beside it dist/holdfast-controllers.mjs.
 import path from 'node:path';
 import { bundle } from './bundle.mjs';
 
-await bundle(path.join(import.meta.dirname, '..'), 'dist/holdfast.mjs');
+await bundle(path.join(import.meta.dirname, '..'), 'dist');

@@ -22,28 +22,53 @@ const requiredBuiltins = {
   },
 };
 
-/** Writes `outfile` and gives the names of the packages that are in it. */
-export async function bundle(root, outfile) {
+/** The controllers are a file of their own, which the executable loads by this name when it is asked to run them. */
+const controllersFile = 'holdfast-controllers.mjs';
+const controllersApart = {
+  name: 'controllers-apart',
+  setup(builder) {
+    builder.onResolve({ filter: /\/controllers\/run\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: `./${controllersFile}`, external: true } : undefined,
+    );
+  },
+};
+
+const banner =
+  "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
+
+/** Writes the files of the program into `folder`. Gives their names, the executable's first, and those of the packages in them. */
+export async function bundle(root, folder) {
   const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
-  const { metafile } = await build({
+  const common = {
     absWorkingDir: root,
-    entryPoints: ['cli/main.ts'],
-    outfile,
     bundle: true,
     platform: 'node',
     format: 'esm',
     target: 'node24',
     splitting: false,
-    plugins: [requiredBuiltins],
     external: outside,
     define: { HOLDFAST_VERSION: JSON.stringify(version) },
-    banner: {
-      js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-    },
     legalComments: 'none',
     logLevel: 'warning',
     metafile: true,
+  };
+  const executable = await build({
+    ...common,
+    entryPoints: ['cli/main.ts'],
+    outfile: path.join(folder, 'holdfast.mjs'),
+    plugins: [requiredBuiltins, controllersApart],
+    banner: { js: `#!/usr/bin/env node\n${banner}` },
   });
-  const names = Object.keys(metafile.inputs).map((file) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1]);
-  return [...new Set(names.filter((name) => name !== undefined))].sort();
+  const controllers = await build({
+    ...common,
+    entryPoints: ['controllers/run.ts'],
+    outfile: path.join(folder, controllersFile),
+    plugins: [requiredBuiltins],
+    banner: { js: banner },
+  });
+  const names = [executable, controllers]
+    .flatMap(({ metafile }) => Object.keys(metafile.inputs))
+    .map((file) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1])
+    .filter((name) => name !== undefined);
+  return { files: ['holdfast.mjs', controllersFile], packages: [...new Set(names)].sort() };
 }

@@ -13,9 +13,10 @@ export const allowedImports = {
   tunnel: ['kube', 'runtime'],
   'tunnel-agent': ['tunnel', 'kube', 'runtime'],
   'tunnel-server': ['tunnel', 'kube', 'runtime'],
-  controllers: ['peers', 'kube', 'runtime'],
   'embedded-apiserver': ['kube', 'runtime'],
-  cli: ['yurthub', 'tunnel-agent', 'tunnel-server', 'embedded-apiserver', 'kube', 'runtime'],
+  // The cloud's side of pools and of nodes that are judged.
+  controllers: ['peers', 'kube', 'runtime'],
+  cli: ['yurthub', 'tunnel-agent', 'tunnel-server', 'controllers', 'embedded-apiserver', 'kube', 'runtime'],
   // Makes the archives; no part of what is in them.
   release: [],
   test: [
@@ -26,6 +27,7 @@ export const allowedImports = {
     'tunnel-server',
     'tunnel',
     'embedded-apiserver',
+    'controllers',
     'peers',
     'kube',
     'runtime',
@@ -38,6 +40,8 @@ export const packageHomes = {
   'classic-level': ['yurthub/store'],
   winston: ['runtime/log'],
   'prom-client': ['runtime/metrics'],
+  // Credentials of every kind that a kubeconfig can name; nothing on a node may load it.
+  '@kubernetes/client-node': ['controllers/machinery/kubeconfig-access'],
   yaml: ['runtime/', 'kube/', 'cli/', 'test/'],
   'lru-cache': ['yurthub/', 'tunnel-server/authorizer'],
 };

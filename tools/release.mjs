@@ -32,10 +32,9 @@ mkdirSync(out, { recursive: true });
 
 const project = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 const lock = new LockFile(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
-const bundleFile = path.join(out, 'holdfast.mjs');
-const inside = await bundle(root, bundleFile);
-const bundleText = readFileSync(bundleFile);
-rmSync(bundleFile);
+const { files: programFiles, packages: inside } = await bundle(root, out);
+const program = programFiles.map((name) => ({ name, content: readFileSync(path.join(out, name)) }));
+for (const name of programFiles) rmSync(path.join(out, name));
 // Headers for building the native part, which is built already.
 const outside = outsidePackages.flatMap((name) => lock.closure(name, ['napi-macros']));
 
@@ -46,7 +45,7 @@ for (const architecture of values.arch === undefined ? architectures : [values.a
   const packages = [...[...names].sort().map((name) => lock.package(name)), node];
   const files = archiveFiles(architecture, {
     root,
-    bundle: bundleText,
+    program,
     nodePackage: nodePackage(node),
     outside,
     packages,

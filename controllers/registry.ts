@@ -1,0 +1,25 @@
+// Every controller of the process. To add one: write its folder, and name its factory here.
+import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import type { Api } from './machinery/api.ts';
+import type { Controller } from './machinery/controller.ts';
+import type { Recorder } from './machinery/event-recorder.ts';
+import type { InformerSet } from './machinery/informer.ts';
+
+/** What controllers are made of. */
+export interface ControllerParts {
+  readonly api: Api;
+  readonly informers: InformerSet;
+  readonly recorder: Recorder;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** For metrics of their own. */
+  readonly metrics: Metrics;
+  /** As Math.random. */
+  readonly random: () => number;
+}
+
+export type ControllerFactory = (parts: ControllerParts) => Controller;
+
+export const controllerFactories: readonly ControllerFactory[] = [];

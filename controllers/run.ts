@@ -1,0 +1,23 @@
+// holdfast controllers as a process: the parts that only a process has.
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { systemClock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import { Metrics } from '../runtime/metrics.ts';
+import { Controllers } from './controllers.ts';
+import { KubeconfigAccess } from './machinery/kubeconfig-access.ts';
+import { controllerFactories } from './registry.ts';
+import type { ControllersSettings } from './settings.ts';
+
+/** Resolves when all has ended. Rejects with AccessError and ListenError. */
+export async function runControllers(
+  settings: ControllersSettings,
+  log: Log,
+  version: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const access = new KubeconfigAccess(systemClock, settings.kubeconfig);
+  const parts = { access, log, clock: systemClock, metrics: new Metrics(), random: Math.random };
+  const identity = `${hostname()}_${randomUUID()}`;
+  await new Controllers(parts, { ...settings, version, identity }, controllerFactories).run(signal);
+}

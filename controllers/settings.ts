@@ -1,0 +1,34 @@
+// The settings of `holdfast controllers`.
+import { readSettings, type RawSettings, type SettingsOf, type SettingsSchema } from '../runtime/settings.ts';
+
+export const controllersSettingsSchema = {
+  kubeconfig: {
+    type: 'file',
+    doc: 'Kubeconfig to reach the API server with. Not needed in a pod, which has its service account.',
+  },
+  leaseNamespace: {
+    type: 'text',
+    default: 'kube-system',
+    doc: 'Namespace of the Lease holdfast-controllers, by which one of several replicas leads.',
+  },
+  requestsPerSecond: {
+    type: 'count',
+    default: 200,
+    min: 5,
+    max: 10_000,
+    doc: 'Requests to the API server per second, watches apart; twice as many at once after a pause.',
+  },
+  opsListen: {
+    type: 'address',
+    default: '127.0.0.1:10270',
+    doc: 'Address of /healthz, /readyz and /metrics (plain HTTP).',
+  },
+  logLevel: { type: ['error', 'warn', 'info', 'debug'], default: 'info', doc: 'Least severe level that is logged.' },
+} as const satisfies SettingsSchema;
+
+export type ControllersSettings = SettingsOf<typeof controllersSettingsSchema>;
+
+/** Throws SettingsError. */
+export function readControllersSettings(flags: RawSettings): ControllersSettings {
+  return readSettings(controllersSettingsSchema, flags);
+}
