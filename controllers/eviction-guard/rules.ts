@@ -42,8 +42,8 @@ export interface MemberEvidence {
   readonly cordoned: boolean;
   /** A person, or what fences machines, declared that this boot of it has ended for good. */
   readonly fenced: boolean;
-  /** What the node's condition says, whoever wrote it. */
-  readonly standing: { readonly kind: VerdictKind; readonly reason: string } | undefined;
+  /** What was decided last, also by a guard before this one. */
+  readonly standing: VerdictKind | undefined;
 }
 
 export interface PoolEvidence {
@@ -119,8 +119,7 @@ function silenceProved(facts: Facts): boolean {
   return several || (lone && (majority(facts) || loneWitness(facts)));
 }
 const siteReturns = ({ member, poolHeardFor }: Facts): boolean =>
-  (member.standing?.reason === 'PoolSilent' || member.standing?.reason === 'SiteReturns') &&
-  poolHeardFor < timing.siteReturn;
+  member.standing === 'siteCutOff' && poolHeardFor < timing.siteReturn;
 
 /** The first that holds decides; the last always does. */
 const rules = [
@@ -161,7 +160,7 @@ const rules = [
   {
     reason: 'StillSilent',
     verdict: 'dead',
-    when: (facts) => facts.member.standing?.kind === 'dead' && noSignSeen(facts),
+    when: (facts) => facts.member.standing === 'dead' && noSignSeen(facts),
   },
   // Nobody is heard, so nobody can be believed dead: the site's uplink, its power, or the cloud's own network.
   { reason: 'PoolSilent', verdict: 'siteCutOff', when: ({ poolSize, heard }) => poolSize > 1 && heard === 0 },
@@ -223,7 +222,7 @@ function isHeard({ observed }: MemberEvidence): boolean {
 function mayBeHeard(member: MemberEvidence): boolean {
   if (isHeard(member)) return true;
   const silent = (member.observed?.silentSeconds ?? 0) >= timing.late;
-  return !silent || !(member.standing?.kind === 'dead' || member.cordoned);
+  return !silent || !(member.standing === 'dead' || member.cordoned);
 }
 
 function witnessesOf(
