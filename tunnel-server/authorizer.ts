@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { RefusedError } from '../tunnel/refusal.ts';
-import type { KubeApi } from './kube-api.ts';
+import type { KubeApi } from '../tunnel/kube-api.ts';
 
 export interface ClientIdentity {
   readonly user: string;

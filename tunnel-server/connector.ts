@@ -36,8 +36,11 @@ export interface OpenRequest {
   allow(route: Route, signal: AbortSignal): Promise<void>;
 }
 
-export interface ConnectRequest extends OpenRequest {
+export interface JoinRequest extends OpenRequest {
   readonly socket: net.Socket;
+}
+
+export interface ConnectRequest extends JoinRequest {
   /** What the client sent behind the head of its request. */
   readonly head: Buffer;
 }
@@ -69,28 +72,53 @@ export class Connector {
 
   /** Answers a CONNECT and joins the two ends. Resolves when the connection is over; never rejects. */
   async connect(request: ConnectRequest): Promise<void> {
-    const { metrics, clock } = this.#parts;
+    const { socket } = request;
+    await this.#carry(
+      request,
+      request.head,
+      (refusal) => (refusal === undefined ? socket.destroy() : refuse(socket, refusal)),
+      () => {
+        socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+        return new Promise<void>((resolve) => {
+          const hold = this.#parts.clock.after(holdMs, resolve);
+          for (const event of ['data', 'end', 'close'] as const) socket.once(event, () => (hold.cancel(), resolve()));
+        });
+      },
+    );
+  }
+
+  /** Joins a client that knows nothing of a tunnel; it is reset if there is no way. Resolves as `connect` does. */
+  async join(request: JoinRequest): Promise<void> {
+    await this.#carry(
+      request,
+      Buffer.alloc(0),
+      () => socketEnd(request.socket).reset(),
+      () => Promise.resolve(),
+    );
+  }
+
+  /** `refused` gets nothing when the client left. `accepted` gives what holds back the far end. */
+  async #carry(
+    request: JoinRequest,
+    head: Buffer,
+    refused: (refusal: RefusedError | undefined) => void,
+    accepted: () => Promise<void>,
+  ): Promise<void> {
     const { way, socket } = request;
     const abort = new AbortController();
-    const early = new EarlyBytes(socket, request.head, () => abort.abort());
+    const early = new EarlyBytes(socket, head, () => abort.abort());
     this.#opened(way, socket);
     let far: SpliceEnd;
     try {
       far = await this.#reach(request, abort.signal);
     } catch (error) {
       early.drop();
-      if (error instanceof RefusedError) refuse(socket, error);
-      else socket.destroy();
+      refused(error instanceof RefusedError ? error : undefined);
       return;
     }
     early.giveBack();
-    socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
-    const held = new Promise<void>((resolve) => {
-      const hold = clock.after(holdMs, resolve);
-      for (const event of ['data', 'end', 'close'] as const) socket.once(event, () => (hold.cancel(), resolve()));
-    });
-    const result = await splice(socketEnd(socket), far, held);
-    metrics.bytes(way, result.backBytes, result.forthBytes);
+    const result = await splice(socketEnd(socket), far, accepted());
+    this.#parts.metrics.bytes(way, result.backBytes, result.forthBytes);
   }
 
   /** A connection for a caller that speaks on it itself, and ends it. Rejects with RefusedError, or when `gone` aborts. */

@@ -3,8 +3,8 @@ import { delay, type Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { Backoff } from '../runtime/backoff.ts';
 import type { Directory, NodeObject, PodObject } from './directory.ts';
-import { ApiRequestError } from './errors.ts';
-import type { KubeApi } from './kube-api.ts';
+import { ApiRequestError } from '../tunnel/errors.ts';
+import type { KubeApi } from '../tunnel/kube-api.ts';
 
 export interface DirectoryWatchParts {
   readonly log: Log;

@@ -2,11 +2,20 @@
 // at which edge node. Fed with objects by a watch; knows nothing of how they come.
 import { matchesLabels, type LabelRequirement } from '../kube/selectors/label-selector.ts';
 import { Networks } from '../tunnel/target.ts';
+import type { ReportedNode } from './dnat/address-report.ts';
+import { conditionType, type ShownCondition } from './dnat/plan.ts';
 
 export interface NodeObject {
-  readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly metadata: {
+    readonly name: string;
+    readonly uid?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
   readonly spec?: { readonly podCIDR?: string; readonly podCIDRs?: readonly string[] };
-  readonly status?: { readonly addresses?: readonly { readonly type: string; readonly address: string }[] };
+  readonly status?: {
+    readonly addresses?: readonly { readonly type: string; readonly address: string }[];
+    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
+  };
 }
 
 export interface PodObject {
@@ -16,10 +25,15 @@ export interface PodObject {
 }
 
 interface KnownNode {
+  readonly uid: string;
   readonly isEdge: boolean;
   /** Addresses and host names, in lower case. */
   readonly hosts: readonly string[];
   readonly internalAddress: string | undefined;
+  /** What kube-apiserver may dial. */
+  readonly addresses: readonly string[];
+  /** What DNAT mode has said of the node. */
+  readonly condition: ShownCondition | undefined;
   /** Undefined where a network plugin hands out addresses by itself. */
   readonly podNetworks: Networks | undefined;
 }
@@ -55,6 +69,14 @@ export class Directory {
     return this.#nodes.get(node)?.internalAddress;
   }
 
+  *nodeAddresses(): Iterable<{ name: string; addresses: readonly string[] }> {
+    for (const [name, { addresses }] of this.#nodes) yield { name, addresses };
+  }
+
+  reportedNodes(): ReadonlyMap<string, ReportedNode> {
+    return new Map([...this.#nodes].map(([name, { uid, condition }]) => [name, { uid, condition }]));
+  }
+
   /** Nodes that have this address or host name, or that run a pod with this address. */
   nodesAt(host: string): readonly string[] {
     return [
@@ -63,14 +85,18 @@ export class Directory {
   }
 
   setNode(object: NodeObject): void {
-    const { name, labels = {} } = object.metadata;
+    const { name, uid = '', labels = {} } = object.metadata;
     this.removeNode(name);
     const addresses = object.status?.addresses ?? [];
     const networks = object.spec?.podCIDRs ?? (object.spec?.podCIDR === undefined ? [] : [object.spec.podCIDR]);
+    const condition = object.status?.conditions?.find(({ type }) => type === conditionType);
     const node = {
+      uid,
       isEdge: matchesLabels(this.#edgeSelector, labels),
       hosts: [...new Set(addresses.map(({ address }) => address.toLowerCase()))],
       internalAddress: addresses.find(({ type }) => type === 'InternalIP')?.address,
+      addresses: addresses.filter(({ type }) => type.endsWith('IP')).map(({ address }) => address),
+      condition: condition && { status: condition.status, message: condition.message ?? '' },
       podNetworks: networks.length === 0 ? undefined : new Networks(networks),
     };
     this.#nodes.set(name, node);

@@ -3,7 +3,7 @@ import type { Counter, Gauge, Histogram, Metrics } from '../runtime/metrics.ts';
 import { refusalReasons, type RefusalReason } from '../tunnel/refusal.ts';
 
 /** How a connection came in. */
-export const ways = ['egress', 'proxy'] as const;
+export const ways = ['egress', 'proxy', 'dnat'] as const;
 export type Way = (typeof ways)[number];
 
 export const rejectionReasons = ['tls', 'identity', 'unknown-node', 'hello', 'limit'] as const;
@@ -15,6 +15,9 @@ export class ServerMetrics {
   readonly roundTrip: Histogram;
   readonly directoryReady: Gauge;
   readonly superseded: Counter;
+  readonly dnatInStep: Gauge;
+  readonly dnatAddresses: Gauge;
+  readonly dnatConflicts: Gauge;
   readonly certificateExpiry: Gauge;
   readonly #streams: Gauge<'way'>;
   readonly #rejections: Counter<'reason'>;
@@ -40,6 +43,18 @@ export class ServerMetrics {
     this.superseded = metrics.counter(
       'holdfast_tunnel_server_superseded_registrations_total',
       'Registrations that took the place of one that was still open.',
+    );
+    this.dnatInStep = metrics.gauge(
+      'holdfast_tunnel_server_dnat_in_step',
+      'Whether the rules of DNAT mode are those that the nodes want.',
+    );
+    this.dnatAddresses = metrics.gauge(
+      'holdfast_tunnel_server_dnat_addresses',
+      'Addresses of edge nodes that lead into the tunnel.',
+    );
+    this.dnatConflicts = metrics.gauge(
+      'holdfast_tunnel_server_dnat_conflicts',
+      'Edge nodes with an address that is not theirs alone.',
     );
     this.certificateExpiry = metrics.gauge(
       'holdfast_tunnel_server_certificate_expiry_seconds',

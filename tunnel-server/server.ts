@@ -16,9 +16,12 @@ import { ConnectProxy } from './connect-proxy.ts';
 import { Connector } from './connector.ts';
 import { Directory } from './directory.ts';
 import { DirectoryWatch } from './directory-watch.ts';
+import { AddressReport } from './dnat/address-report.ts';
+import { DnatMode } from './dnat/dnat-mode.ts';
+import { Nftables } from './dnat/nftables.ts';
 import { EgressSocket } from './egress-socket.ts';
 import { HostsFile } from './hosts-file.ts';
-import { KubeApi } from './kube-api.ts';
+import { KubeApi } from '../tunnel/kube-api.ts';
 import { ServerMetrics } from './metrics.ts';
 import { Registry } from './registry.ts';
 import type { RouteView } from './route.ts';
@@ -62,6 +65,7 @@ export class TunnelServer {
   readonly #agents: AgentListener;
   readonly #egress: EgressSocket;
   readonly #proxy: ConnectProxy | undefined;
+  readonly #dnat: DnatMode | undefined;
   readonly #ops: Ops;
   /** Names of nodes that have been connected since the start: no reason to dial them directly. */
   readonly #seen = new Set<string>();
@@ -124,6 +128,22 @@ export class TunnelServer {
             { listen: proxyListen, maxConnections: maxStreams, maxStreamsPerClient },
             this.#credentials.current,
           );
+    this.#dnat =
+      this.#api === undefined || !settings.dnat
+        ? undefined
+        : new DnatMode(
+            {
+              log,
+              clock,
+              metrics: this.#metrics,
+              connector: this.#connector,
+              directory: this.#directory,
+              nftables: new Nftables({ owner: options.serverId }),
+              report: new AddressReport({ log, clock, api: this.#api }),
+              isEdge: (node) => this.#isEdge(node),
+            },
+            { port: settings.kubeletPort },
+          );
     this.#ops = new Ops({
       log,
       metrics: parts.metrics,
@@ -143,6 +163,7 @@ export class TunnelServer {
     const background: Promise<void>[] = [];
     try {
       // The API server's way last: it asks as soon as the socket is there, and cloud nodes it reaches at once.
+      await this.#dnat?.prepare();
       const ops = await this.#ops.listen(this.#settings.opsListen);
       const renewed = (): void => {
         this.#agents.use(this.#credentials.current);
@@ -153,6 +174,7 @@ export class TunnelServer {
       const agents = await this.#agents.listen(this.#settings.listen);
       const proxy = await this.#proxy?.listen();
       await this.#egress.listen();
+      if (this.#dnat !== undefined) background.push(this.#dnat.run(signal));
       log.info('tunnel server started', { agents: `${agents.address}:${agents.port}` });
       started({ agents, ops, proxy });
       await untilAborted(signal);
@@ -192,7 +214,7 @@ export class TunnelServer {
       api,
       random,
       directory: this.#directory,
-      changed: () => this.#publishNames(),
+      changed: () => this.#nodesChanged(),
       nodeGone: (name) => {
         // Whoever still holds the certificate of a node that was deleted has no business here.
         this.#seen.delete(name);
@@ -204,7 +226,7 @@ export class TunnelServer {
   #view(): RouteView {
     return {
       isConnected: (node) => this.#registry.isConnected(node),
-      isEdge: (node) => this.#directory.isEdge(node) || this.#seen.has(node),
+      isEdge: (node) => this.#isEdge(node),
       cloudAddress: (node) => this.#directory.internalAddress(node),
       nodesAt: (host) => this.#directory.nodesAt(host),
     };
@@ -216,6 +238,15 @@ export class TunnelServer {
       if (this.#seen.size <= maxSeen) break;
       this.#seen.delete(node);
     }
+    this.#nodesChanged();
+  }
+
+  #isEdge(node: string): boolean {
+    return this.#directory.isEdge(node) || this.#seen.has(node);
+  }
+
+  #nodesChanged(): void {
+    this.#dnat?.changed();
     this.#publishNames();
   }
 

@@ -59,6 +59,12 @@ export const serverSettingsSchema = {
     type: 'file',
     doc: 'Hosts file that gets a managed block with the names of edge nodes, for nodes/NAME/proxy; usually /etc/hosts.',
   },
+  dnat: {
+    type: 'boolean',
+    default: false,
+    doc: 'Leads connections of this host to kubelets of edge nodes through the tunnel, by nftables: for API servers whose flags may not change, and nodes whose addresses differ. Needs kubeconfig, nft and CAP_NET_ADMIN.',
+  },
+  kubeletPort: { type: 'count', default: 10_250, min: 1, max: 65_535, doc: 'Port of the kubelets, for dnat.' },
   dialTimeoutMs: {
     type: 'count',
     default: 10_000,
@@ -123,6 +129,8 @@ export function readServerSettings(flags: RawSettings): ServerConfiguration {
       : parseKubeconfig(readFileSync(settings.kubeconfig, 'utf8'), settings.kubeconfig);
   if (settings.hostsFile !== undefined && cluster === undefined)
     problems.push('hostsFile: needs kubeconfig, since the names come from the cluster');
+  if (settings.dnat && cluster === undefined)
+    problems.push('dnat: needs kubeconfig, since the addresses come from the cluster');
   if (settings.proxyListen !== undefined && cluster === undefined)
     problems.push('proxyListen: needs kubeconfig, since the API server says what clients may do');
   if (problems.length > 0) throw new SettingsError(problems);

@@ -201,10 +201,15 @@ export class ControlPlane {
     await this.startApiserver();
   }
 
-  /** One more API server on the same etcd, as in a cluster of several; ends with `stop`, or by `stopSecondApiserver`. */
-  async startSecondApiserver(): Promise<{ readonly port: number; readonly url: string }> {
+  /**
+   * One more API server on the same etcd, as in a cluster of several; ends with `stop`, or by `stopSecondApiserver`.
+   * `apiserverArgs` instead of those that the first one got.
+   */
+  async startSecondApiserver(
+    apiserverArgs?: readonly string[],
+  ): Promise<{ readonly port: number; readonly url: string }> {
     this.#secondPort ??= (await freePorts(1))[0] ?? 0;
-    await this.#startApiserver(secondApiserver, this.#secondPort);
+    await this.#startApiserver(secondApiserver, this.#secondPort, apiserverArgs);
     await this.#ready(secondApiserver, this.#secondPort);
     return { port: this.#secondPort, url: `https://${this.#settings.address}:${this.#secondPort}` };
   }
@@ -251,8 +256,12 @@ export class ControlPlane {
     ]);
   }
 
-  async #startApiserver(name = 'kube-apiserver', port = this.#settings.port): Promise<void> {
-    const { address, etcdPort, controllers, apiserverArgs, apiserverHosts } = this.#settings;
+  async #startApiserver(
+    name = 'kube-apiserver',
+    port = this.#settings.port,
+    apiserverArgs = this.#settings.apiserverArgs,
+  ): Promise<void> {
+    const { address, etcdPort, controllers, apiserverHosts } = this.#settings;
     const flag = (argument: string): string => argument.split('=')[0] ?? '';
     // A list that is given twice would be both lists.
     const replaced = new Set(apiserverArgs.map(flag));

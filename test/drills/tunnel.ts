@@ -1,6 +1,7 @@
 // The drill of the tunnel: what kubectl does reaches nodes behind NAT through kube-apiserver's EgressSelector, at two sites
 // that have the same addresses, and goes on when links and servers fail.
 import type { Drill } from './drill.ts';
+import { dnat } from './tunnel/dnat.ts';
 import { failures } from './tunnel/failures.ts';
 import { scrapes } from './tunnel/scrapes.ts';
 import { TunnelStage } from './tunnel/stage.ts';
@@ -21,6 +22,7 @@ export const tunnel: Drill = {
     if (wanted('b')) await report.part('(b) every verb, both sites', () => verbs(stage));
     if (wanted('p')) await report.part('(p) Prometheus and people through the proxy', () => scrapes(stage));
     if (wanted('c')) await report.part('(c) links and servers that fail', () => failures(stage));
+    if (wanted('d')) await report.part('(d) DNAT mode, an API server without EgressSelector', () => dnat(stage));
     for (const line of stage.memory()) report.say(line);
   },
 };

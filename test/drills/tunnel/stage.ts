@@ -25,6 +25,8 @@ const opsPort = 10265;
 const proxyPort = 10264;
 const memoryFlags = ['--max-semi-space-size=1', '--max-old-space-size=96'];
 
+const tunnelLabel = '--node-labels=holdfast.dev/tunnel=true';
+
 interface NodeListing {
   node: string;
   since: string;
@@ -78,9 +80,7 @@ export class TunnelStage {
     for (const name of nodeNames) context.keepLogs(path.join(cluster.dir, 'nodes', name, 'log'));
     const nodes: EdgeNode[] = [];
     for (const name of nodeNames) {
-      nodes.push(
-        await cluster.addNode(name, { lan: sharedLan, kubeletArgs: ['--node-labels=holdfast.dev/tunnel=true'] }),
-      );
+      nodes.push(await cluster.addNode(name, { lan: sharedLan, kubeletArgs: [tunnelLabel] }));
     }
     const stage = new TunnelStage(context, cluster, nodes, folder);
     context.defer(() => stage.#processes.stop('tunnel-server', 0));
@@ -100,8 +100,12 @@ export class TunnelStage {
   }
 
   /** As administrator; never rejects for an exit code. */
-  kubectl(args: readonly string[], options: RunOptions & { webSockets?: boolean } = {}): Promise<RunResult> {
-    return runFully([binary('kubectl'), '--kubeconfig', this.#kubeconfig, ...args], {
+  kubectl(
+    args: readonly string[],
+    options: RunOptions & { webSockets?: boolean; server?: string } = {},
+  ): Promise<RunResult> {
+    const server = options.server === undefined ? [] : ['--server', options.server];
+    return runFully([...this.kubectlArgv([...server, ...args])], {
       mayFail: true,
       timeoutMs: 60_000,
       ...options,
@@ -123,8 +127,8 @@ export class TunnelStage {
     };
   }
 
-  /** Returns when the API server's socket is there. */
-  async startServer(): Promise<void> {
+  /** Returns when the API server's socket is there. `more` settings; `wrapper` is a command that runs the server. */
+  async startServer(more: Readonly<Record<string, unknown>> = {}, wrapper: readonly string[] = []): Promise<void> {
     const { plane } = this.cluster;
     const pair = plane.serverCertificate('tunnel-server', [plane.address]);
     const pem = path.join(this.#folder, 'server.pem');
@@ -139,10 +143,12 @@ export class TunnelStage {
       kubeconfig: plane.kubeconfig('holdfast:tunnel-server', []),
       egressSocket: this.socket,
       hostsFile: path.join(this.#folder, 'hosts'),
+      ...more,
     };
     const file = path.join(this.#folder, 'tunnel-server.yaml');
     writeFileSync(file, JSON.stringify(settings, null, 1)); // JSON is YAML
-    const argv = ['setpriv', '--pdeathsig', 'KILL', process.execPath, this.#bundle, 'tunnel-server', '--config', file];
+    const own = [process.execPath, this.#bundle, 'tunnel-server', '--config', file];
+    const argv = [...wrapper, 'setpriv', '--pdeathsig', 'KILL', ...own];
     const logFile = this.#serverLog;
     await this.#processes.start('tunnel-server', argv, { logFile, env: { PATH: process.env['PATH'] } });
     await waitFor('the tunnel server is ready', async () => (await this.#ops('/readyz')).status === 200, {
@@ -170,21 +176,45 @@ export class TunnelStage {
     await this.#processes.stop('tunnel-server', 0);
   }
 
+  /** TERM, and waits until it has ended. */
+  async stopServer(): Promise<void> {
+    await this.#processes.stop('tunnel-server', 30_000);
+  }
+
   /** On both nodes; returns when both are connected. */
   async startAgents(): Promise<void> {
-    for (const node of this.nodes) {
-      const { clientCertificate, clusterCa } = kubeletPaths;
-      const flags = [
-        `--servers=${this.cluster.plane.address}:${agentPort}`,
-        `--certificate-file=${clientCertificate}`,
-        `--key-file=${clientCertificate}`,
-        `--server-ca-file=${clusterCa}`,
-        `--pod-networks=${node.site.podCidr}`,
-      ];
-      const argv = [process.execPath, ...memoryFlags, this.#bundle, 'tunnel-agent', ...flags];
-      await node.startProcess('tunnel-agent', argv, { MALLOC_ARENA_MAX: '1' });
-    }
+    for (const node of this.nodes) await this.startAgent(node);
     for (const { name } of this.nodes) await this.waitForAgent(name);
+  }
+
+  async startAgent(node: EdgeNode): Promise<void> {
+    const { clientCertificate, clusterCa } = kubeletPaths;
+    const flags = [
+      `--servers=${this.cluster.plane.address}:${agentPort}`,
+      `--certificate-file=${clientCertificate}`,
+      `--key-file=${clientCertificate}`,
+      `--server-ca-file=${clusterCa}`,
+      `--pod-networks=${node.site.podCidr}`,
+    ];
+    const argv = [process.execPath, ...memoryFlags, this.#bundle, 'tunnel-agent', ...flags];
+    await node.startProcess('tunnel-agent', argv, { MALLOC_ARENA_MAX: '1' });
+  }
+
+  /** One more node, with its pod and its agent; alone with its addresses, `192.168.LAN.10`. */
+  async addNode(name: string, lan: number): Promise<EdgeNode> {
+    const node = await this.cluster.addNode(name, { lan, kubeletArgs: [tunnelLabel] });
+    await this.cluster.waitForNode(name, true, 60_000);
+    await this.cluster.plane.request('POST', '/api/v1/namespaces/default/pods', pod(name));
+    await this.startAgent(node);
+    await waitForPods(this.cluster.plane.api, name, 1, 60_000);
+    await this.waitForAgent(name);
+    return node;
+  }
+
+  /** A manifest of config/tunnel. */
+  async applyConfig(file: string): Promise<void> {
+    const applied = await this.kubectl(['apply', '-f', path.join(projectRoot(), 'config', 'tunnel', file)]);
+    if (applied.code !== 0) throw new Error(`kubectl apply: ${applied.stderr}`);
   }
 
   async waitForAgent(name: string, deadlineMs = 20_000): Promise<void> {
@@ -229,9 +259,7 @@ export class TunnelStage {
   }
 
   async #populate(): Promise<void> {
-    const rbac = path.join(projectRoot(), 'config', 'tunnel', 'rbac.yaml');
-    const applied = await this.kubectl(['apply', '-f', rbac]);
-    if (applied.code !== 0) throw new Error(`kubectl apply: ${applied.stderr}`);
+    await this.applyConfig('rbac.yaml');
     for (const { name } of this.nodes) await this.cluster.waitForNode(name, true, 60_000);
     const accounts = '/api/v1/namespaces/default/serviceaccounts/default';
     await waitFor(

@@ -1,4 +1,4 @@
-// The few requests that the tunnel server makes to the API server: lists, watches, reviews. Small on purpose: a client library
+// The few requests that the tunnel makes to the API server: lists, watches, reviews. Small on purpose: a client library
 // costs more memory than a thousand agents (docs/decisions/0004).
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
@@ -15,6 +15,7 @@ export interface WatchEvent {
 /** A watch that says nothing for so long is broken: bookmarks come every minute. */
 const watchSilenceMs = 150_000;
 const requestTimeoutMs = 10_000;
+const strategicMerge = 'application/strategic-merge-patch+json';
 
 export class KubeApi {
   readonly #kubeconfig: Kubeconfig;
@@ -77,7 +78,7 @@ export class KubeApi {
           headers: {
             accept: 'application/json',
             ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
-            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+            ...(body === undefined ? {} : { 'content-type': method === 'PATCH' ? strategicMerge : 'application/json' }),
           },
         },
         resolve,
