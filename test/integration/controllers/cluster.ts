@@ -1,5 +1,8 @@
 // A real API server, and the controllers' way to it.
+import { readdirSync, readFileSync } from 'node:fs';
 import https from 'node:https';
+import path from 'node:path';
+import { parseAllDocuments } from 'yaml';
 import type { Access, Connection } from '../../../controllers/machinery/access.ts';
 import { Api } from '../../../controllers/machinery/api.ts';
 import { InformerSet } from '../../../controllers/machinery/informer.ts';
@@ -7,6 +10,7 @@ import { MachineryMetrics } from '../../../controllers/machinery/metrics.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { nullLog } from '../../../runtime/log.ts';
 import { Metrics } from '../../../runtime/metrics.ts';
+import { waitFor } from '../../cluster/commands.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 
 /** With a client certificate of the cluster's CA. */
@@ -45,4 +49,32 @@ export function machinery(access: Access): {
     metrics,
     own,
   };
+}
+
+interface Crd {
+  readonly metadata: { readonly name: string };
+  readonly spec: {
+    readonly group: string;
+    readonly names: { readonly plural: string };
+    readonly versions: readonly { readonly name: string }[];
+  };
+}
+
+const crdFolder = path.join(__dirname, '..', '..', '..', 'config', 'crds');
+
+/** The CRDs of config/crds, and only them; resolves when they are served. */
+export async function installCrds(plane: ControlPlane): Promise<void> {
+  for (const file of readdirSync(crdFolder)) await installCrd(plane, readFileSync(path.join(crdFolder, file), 'utf8'));
+}
+
+export async function installCrd(plane: ControlPlane, yaml: string): Promise<void> {
+  for (const document of parseAllDocuments(yaml)) {
+    const crd = document.toJS() as Crd;
+    await plane.request('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', crd);
+    const { group, names, versions } = crd.spec;
+    const served = `/apis/${group}/${versions[0]!.name}/${names.plural}`;
+    await waitFor(`${served} is served`, async () => (await plane.rawRequest('GET', served)).status === 200, {
+      deadlineMs: 30_000,
+    });
+  }
 }

@@ -1,0 +1,7 @@
+// Every CRD of the project, by the file in config/crds/ that `npm run crds` writes it to.
+import { nodePoolResource } from '../node-pool/node-pool-crd.ts';
+import type { CustomResource } from './custom-resource.ts';
+
+export const customResources: Readonly<Record<string, CustomResource>> = {
+  'apps.openyurt.io_nodepools.yaml': nodePoolResource,
+};
