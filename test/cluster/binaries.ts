@@ -14,6 +14,7 @@ export type Program =
   | 'coredns'
   | 'etcd'
   | 'in-cluster'
+  | 'kubeadm'
   | 'kube-apiserver'
   | 'kube-controller-manager'
   | 'kube-scheduler'
@@ -37,15 +38,20 @@ export const clusterPrograms: readonly Program[] = [
 /** What pods on a node with services need besides kube-proxy: a minute and a half to build, so only where it is used. */
 export const servicePrograms: readonly Program[] = ['coredns', 'in-cluster'];
 
-export const allPrograms: readonly Program[] = [...clusterPrograms, ...servicePrograms];
+/** What a cluster by kubeadm needs besides the programs of the others. */
+export const kubeadmPrograms: readonly Program[] = ['kubeadm', 'coredns'];
 
-const kubernetesVersion = 'v1.34.4';
+export const allPrograms: readonly Program[] = [
+  ...new Set([...clusterPrograms, ...servicePrograms, ...kubeadmPrograms]),
+];
+
+export const kubernetesVersion = 'v1.34.4';
 /** What KUBEBUILDER_ASSETS may hold; the rest of a cluster always comes from the pins. */
 const kubebuilderPrograms: readonly Program[] = ['etcd', 'kube-apiserver', 'kubectl'];
 
 interface Source {
   /** Folder below test/cluster/binaries with a go.mod. */
-  module: 'etcd' | 'kubernetes' | 'services' | 'wanqueue';
+  module: 'etcd' | 'kubeadm' | 'kubernetes' | 'services' | 'wanqueue';
   package: string;
 }
 
@@ -53,6 +59,7 @@ function sourceOf(program: Program): Source {
   if (program === 'etcd') return { module: 'etcd', package: 'go.etcd.io/etcd/server/v3' };
   if (program === 'wanqueue') return { module: 'wanqueue', package: '.' };
   if (program === 'coredns' || program === 'in-cluster') return { module: 'services', package: `./${program}` };
+  if (program === 'kubeadm') return { module: 'kubeadm', package: 'k8s.io/kubernetes/cmd/kubeadm' };
   return { module: 'kubernetes', package: `k8s.io/kubernetes/cmd/${program}` };
 }
 
@@ -133,7 +140,7 @@ function go(args: readonly string[], folder: string): Promise<void> {
 
 /** Smaller files, and the version that the programs report: without it `v0.0.0-master` breaks version checks. */
 function linkerFlags(module: Source['module']): string {
-  if (module !== 'kubernetes') return '-s -w';
+  if (module !== 'kubernetes' && module !== 'kubeadm') return '-s -w';
   const [, major, minor] = /^v(\d+)\.(\d+)/.exec(kubernetesVersion) ?? [];
   return ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version']
     .flatMap((target) => [

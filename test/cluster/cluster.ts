@@ -1,50 +1,26 @@
 // A whole cluster on one machine: control plane on a bridge, edge nodes behind NAT. Everything that exists outside this
 // process is on record in the state folder, and the folder is in a register of all clusters, so that each can be
 // found and removed after a crash.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { buildBinaries, cacheFolder, clusterPrograms } from './binaries.ts';
-import { removeCgroup } from './cgroups.ts';
+import { buildBinaries, clusterPrograms } from './binaries.ts';
 import { waitFor } from './commands.ts';
 import { ControlPlane } from './control-plane.ts';
 import type { ControlPlaneOptions } from './control-plane.ts';
 import { HarnessError } from './errors.ts';
-import { bridgeName, claimBridge, cloudAddress, registryPort, removeBridge, removeSite, siteOf } from './network.ts';
+import { cloudAddress, registryPort, siteOf } from './network.ts';
 import { EdgeNode } from './node.ts';
 import type { EdgeNodeSettings } from './node.ts';
 import { installPackages } from './packages.ts';
-import { isAlive, ProcessTable, startTicks } from './processes.ts';
+import { ProcessTable } from './processes.ts';
 import { projectRoot } from './project-root.ts';
+import { claim, destroy, raiseInotifyLimit, readState, sweep, writeState } from './register.ts';
+import type { ClaimOptions, ClusterState, SiteSettings } from './register.ts';
 
-/** cluster.json in the state folder. */
-interface ClusterState {
-  number: number;
-  ownsFolder: boolean;
-  nodes: { name: string; index: number; settings: NodeSettings }[];
-  nextIndex: number;
-}
+export type NodeSettings = SiteSettings &
+  Pick<EdgeNodeSettings, 'rotateCertificates' | 'kubeletConfiguration' | 'kubeletArgs' | 'disks'>;
 
-/** One cluster in the register; without an owner it lives until `down`. */
-interface RegisterEntry {
-  dir: string;
-  number: number;
-  owner?: { pid: number; startTicks: string };
-}
-
-export interface NodeSettings extends Pick<
-  EdgeNodeSettings,
-  'rotateCertificates' | 'kubeletConfiguration' | 'kubeletArgs' | 'disks'
-> {
-  /** Number of the addresses behind the site's router (192.168.LAN.10); by default its own. */
-  lan?: number;
-}
-
-export interface ClusterOptions {
-  /** State folder; a temporary one by default. */
-  dir?: string;
-  /** The cluster goes on when this process ends; else the next `sweep` removes it. */
-  outlivesProcess?: boolean;
+export interface ClusterOptions extends ClaimOptions {
   say?: (line: string) => void;
   controlPlane?: Pick<ControlPlaneOptions, 'apiserverArgs' | 'apiserverHosts' | 'controllerManagerArgs'>;
 }
@@ -52,10 +28,10 @@ export interface ClusterOptions {
 export class Cluster {
   readonly dir: string;
   readonly plane: ControlPlane;
-  readonly #state: ClusterState;
+  readonly #state: ClusterState<NodeSettings>;
   readonly #processes: ProcessTable;
 
-  private constructor(dir: string, plane: ControlPlane, state: ClusterState) {
+  private constructor(dir: string, plane: ControlPlane, state: ClusterState<NodeSettings>) {
     this.dir = dir;
     this.plane = plane;
     this.#state = state;
@@ -68,18 +44,10 @@ export class Cluster {
     if (process.getuid?.() !== 0) throw new HarnessError('NEEDS_ROOT', 'a cluster with nodes needs root');
     await installPackages(say);
     await buildBinaries(clusterPrograms, say);
-    await Cluster.sweep(say);
+    await sweep(say);
     raiseInotifyLimit(say);
-    if (options.dir !== undefined && existsSync(path.join(options.dir, 'cluster.json'))) {
-      throw new HarnessError('NO_CLUSTER', `there is a cluster in ${options.dir} already: down first`);
-    }
-    const number = await claimBridge();
-    const dir = options.dir ?? mkdtempSync(path.join(tmpdir(), `holdfast-${bridgeName(number)}-`));
-    mkdirSync(dir, { recursive: true });
-    const self = { pid: process.pid, startTicks: startTicks(process.pid) ?? '' };
-    register({ dir, number, ...(options.outlivesProcess === true ? {} : { owner: self }) });
-    const state: ClusterState = { number, ownsFolder: options.dir === undefined, nodes: [], nextIndex: 1 };
-    writeState(dir, state);
+    const { dir, state } = await claim('bare', options);
+    const { number } = state;
     try {
       const plane = await ControlPlane.start({
         controllers: true,
@@ -101,26 +69,10 @@ export class Cluster {
 
   /** The cluster that an earlier process made in `dir`. */
   static attach(dir: string): Cluster {
-    const state = readState(dir);
-    if (state === undefined) throw new HarnessError('NO_CLUSTER', `no cluster in ${dir}: npm run cluster -- up`);
+    const state = readState<NodeSettings>(dir);
+    if (state?.kind !== 'bare')
+      throw new HarnessError('NO_CLUSTER', `no such cluster in ${dir}: npm run cluster -- up`);
     return new Cluster(dir, ControlPlane.attach(path.join(dir, 'control-plane')), state);
-  }
-
-  /** Removes clusters whose owner ended without doing so. */
-  static async sweep(say: (line: string) => void): Promise<void> {
-    for (const entry of registered()) {
-      if (entry.owner === undefined || isAlive(entry.owner)) continue;
-      say(`removing cluster ${bridgeName(entry.number)}, left behind by process ${entry.owner.pid}`);
-      await destroy(entry);
-    }
-  }
-
-  /** Removes whatever is in `dir`, however incomplete. False if there is nothing. */
-  static async remove(dir: string): Promise<boolean> {
-    const entry = registered().find((candidate) => candidate.dir === dir);
-    if (entry === undefined) return false;
-    await destroy(entry);
-    return true;
   }
 
   get number(): number {
@@ -215,75 +167,4 @@ export class Cluster {
       subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'system:nodes' }],
     });
   }
-}
-
-/** All clusters on this machine that the register knows. */
-export function registered(): RegisterEntry[] {
-  const folder = registerFolder();
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .filter((file) => file.endsWith('.json'))
-    .map((file) => JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as RegisterEntry);
-}
-
-async function destroy({ dir, number }: Pick<RegisterEntry, 'dir' | 'number'>): Promise<void> {
-  const state = readState(dir);
-  const processes = new ProcessTable(dir);
-  // Process 1 of each node first: with it ends all that runs there.
-  const names = processes.names().sort((a, b) => Number(b.endsWith('.init')) - Number(a.endsWith('.init')));
-  for (const name of names) await processes.stop(name, 0);
-  const planeFolder = path.join(dir, 'control-plane');
-  const plane = new ProcessTable(planeFolder);
-  for (const name of plane.names()) await plane.stop(name, 0);
-  for (const node of state?.nodes ?? []) {
-    const site = siteOf(number, node.name, node.index, node.settings.lan);
-    await removeSite(site);
-    await removeCgroup(site.nodeNamespace);
-  }
-  await removeBridge(number);
-  if (state?.ownsFolder === false) {
-    for (const entry of ['control-plane', 'nodes', 'processes', 'log', 'cluster.json']) {
-      rmSync(path.join(dir, entry), { recursive: true, force: true });
-    }
-  } else rmSync(dir, { recursive: true, force: true });
-  rmSync(path.join(registerFolder(), `${bridgeName(number)}.json`), { force: true });
-  if (registered().length === 0) restoreInotifyLimit();
-}
-
-function registerFolder(): string {
-  return path.join(cacheFolder(), 'clusters');
-}
-
-function register(entry: RegisterEntry): void {
-  mkdirSync(registerFolder(), { recursive: true });
-  writeFileSync(path.join(registerFolder(), `${bridgeName(entry.number)}.json`), JSON.stringify(entry, null, 1));
-}
-
-function readState(dir: string): ClusterState | undefined {
-  const file = path.join(dir, 'cluster.json');
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as ClusterState) : undefined;
-}
-
-function writeState(dir: string, state: ClusterState): void {
-  writeFileSync(path.join(dir, 'cluster.json'), JSON.stringify(state, null, 1));
-}
-
-const inotifyLimit = '/proc/sys/fs/inotify/max_user_instances';
-const inotifyWanted = 1024;
-const inotifyBefore = (): string => path.join(registerFolder(), 'inotify-limit-before');
-
-/** Each kubelet and containerd takes dozens of inotify instances; the usual limit of 128 is for the whole machine. */
-function raiseInotifyLimit(say: (line: string) => void): void {
-  const limit = Number(readFileSync(inotifyLimit, 'utf8'));
-  if (limit >= inotifyWanted) return;
-  say(`raising fs.inotify.max_user_instances from ${limit} to ${inotifyWanted} until the last cluster is down`);
-  mkdirSync(registerFolder(), { recursive: true });
-  writeFileSync(inotifyBefore(), String(limit));
-  writeFileSync(inotifyLimit, String(inotifyWanted));
-}
-
-function restoreInotifyLimit(): void {
-  if (!existsSync(inotifyBefore())) return;
-  writeFileSync(inotifyLimit, readFileSync(inotifyBefore()));
-  rmSync(inotifyBefore());
 }

@@ -9,6 +9,8 @@ import type { TarEntry } from '../../release/tar.ts';
 export interface ImageSpec {
   name: string;
   command: readonly string[];
+  /** What a pod's `args` are given to; none by default. */
+  entrypoint?: readonly string[];
   /** Files beside busybox: path in the image and its content. */
   files?: readonly { path: string; content: Buffer; mode?: number }[];
   links?: readonly { path: string; target: string }[];
@@ -49,7 +51,11 @@ export function buildImage(spec: ImageSpec): Image {
   const config = jsonBlob('application/vnd.oci.image.config.v1+json', {
     architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
     os: 'linux',
-    config: { Cmd: spec.command, Env: ['PATH=/bin:/usr/bin:/usr/local/bin'] },
+    config: {
+      ...(spec.entrypoint === undefined ? {} : { Entrypoint: spec.entrypoint }),
+      Cmd: spec.command,
+      Env: ['PATH=/bin:/usr/bin:/usr/local/bin'],
+    },
     rootfs: { type: 'layers', diff_ids: [layer.digest] },
   });
   const manifest = jsonBlob('application/vnd.oci.image.manifest.v1+json', {

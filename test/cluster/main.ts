@@ -5,12 +5,14 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { allPrograms, buildBinaries, cacheFolder, findAssets, findBinary, reportedVersion } from './binaries.ts';
 import type { Program } from './binaries.ts';
-import { Cluster, registered } from './cluster.ts';
+import { Cluster } from './cluster.ts';
 import { succeeds } from './commands.ts';
 import { HarnessError } from './errors.ts';
 import type { LinkFault } from './faults.ts';
+import { kubeadmUsage, runKubeadmCommand } from './kubeadm/command.ts';
 import { bridgeName } from './network.ts';
 import { projectRoot } from './project-root.ts';
+import { registered, remove } from './register.ts';
 
 const usage = `npm run cluster -- COMMAND [--dir FOLDER]
 
@@ -26,7 +28,8 @@ const usage = `npm run cluster -- COMMAND [--dir FOLDER]
   shell NAME [COMMAND…]   a shell, or one command, on the node
   kubectl …               as administrator
   status                  all clusters of this machine, and the nodes of this one
-  down [--all]            remove everything; --all: every cluster of this machine
+  down [--all]            remove everything; --all: every cluster of this machine, kubeadm's too
+${kubeadmUsage}
 
 FOLDER is where the state is kept, ${path.join(cacheFolder(), 'cluster')} by default.`;
 
@@ -67,6 +70,8 @@ async function main(): Promise<number> {
       return shell(dir, nameIn(args), rest('shell', 2));
     case 'kubectl':
       return kubectl(dir, rest('kubectl', 1));
+    case 'kubeadm':
+      return runKubeadmCommand(rest('kubeadm', 1), typeof values.dir === 'string' ? dir : undefined, faultFrom);
     case 'status':
       return status(dir);
     case 'down':
@@ -78,7 +83,7 @@ async function main(): Promise<number> {
 
 /** Up to and including the command that takes the rest as its own. */
 function ownArguments(argv: readonly string[]): string[] {
-  const index = argv.findIndex((argument) => argument === 'shell' || argument === 'kubectl');
+  const index = argv.findIndex((argument) => ['shell', 'kubectl', 'kubeadm'].includes(argument));
   return argv.slice(0, index < 0 ? undefined : index + (argv[index] === 'shell' ? 2 : 1));
 }
 
@@ -192,7 +197,7 @@ async function status(dir: string): Promise<number> {
 
 async function down(dir: string, all: boolean): Promise<number> {
   const folders = all ? registered().map((entry) => entry.dir) : [dir];
-  for (const folder of folders) say((await Cluster.remove(folder)) ? `removed ${folder}` : `no cluster in ${folder}`);
+  for (const folder of folders) say((await remove(folder)) ? `removed ${folder}` : `no cluster in ${folder}`);
   return 0;
 }
 

@@ -121,6 +121,31 @@ export async function createNodeNamespace(site: Site): Promise<void> {
   await iptables(node, [`-t nat -A POSTROUTING -s ${site.podCidr} -o eth0 -j MASQUERADE`]);
 }
 
+/** As createNodeNamespace, for a machine in the cloud: on the bridge itself, at the address that a router would have. */
+export async function createCloudNamespace(clusterNumber: number, site: Site): Promise<void> {
+  const { nodeNamespace: node, cloudPort, routerAddress } = site;
+  await removeSite(site);
+  await batch(
+    [],
+    [
+      `netns add ${node}`,
+      `link add ${cloudPort} type veth peer name eth0 netns ${node}`,
+      `link set ${cloudPort} master ${bridgeName(clusterNumber)} up`,
+    ],
+  );
+  await batch(
+    ['-n', node],
+    [
+      'link set lo up',
+      `address add ${routerAddress}/24 dev eth0`,
+      'link set eth0 up',
+      `route add default via ${cloudAddress(clusterNumber)}`,
+    ],
+  );
+  await inNamespace(node, ['sysctl', '-qw', 'net.ipv4.ip_forward=1']);
+  await iptables(node, [`-t nat -A POSTROUTING -s ${site.podCidr} -o eth0 -j MASQUERADE`]);
+}
+
 /** The end of the link goes first: the kernel removes it only some time after the namespace. */
 export async function removeNodeNamespace(site: Site): Promise<void> {
   await runFully(['ip', '-n', site.routerNamespace, 'link', 'del', 'lan'], { mayFail: true });

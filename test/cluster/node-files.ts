@@ -52,10 +52,10 @@ export function kubeletConfiguration(settings: KubeletSettings): string {
 }
 
 /** `snapshotter`: overlayfs, or native where the machine's own disk is an overlay already. */
-export function containerdConfiguration(snapshotter: 'overlayfs' | 'native'): string {
+export function containerdConfiguration(snapshotter: 'overlayfs' | 'native', sandboxImage = pauseImage): string {
   return `version = 2
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "${pauseImage}"
+  sandbox_image = "${sandboxImage}"
   # Without CAP_SYS_RESOURCE a container may not be given a lower score than containerd's own.
   restrict_oom_score_adj = true
   netns_mounts_under_state_dir = true

@@ -1,29 +1,16 @@
 // One edge node: an unmodified kubelet and containerd in namespaces of their own, behind a router that translates
 // addresses. Process 1 of the node is a shell that only waits, so that killing it is a power cut.
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, renameSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { binary } from './binaries.ts';
 import type { PemPair, Validity } from './certificates.ts';
-import { createCgroup, removeCgroup } from './cgroups.ts';
-import { run, runFully, waitFor } from './commands.ts';
-import type { RunOptions } from './commands.ts';
 import type { ControlPlane } from './control-plane.ts';
-import { HarnessError } from './errors.ts';
 import { Link } from './faults.ts';
-import { nodeImages, registryName, writeImage } from './images.ts';
-import type { ImageSpec } from './images.ts';
+import { nodeImages, registryName } from './images.ts';
 import { kubeconfigText } from './kubeconfig.ts';
-import { cloudAddress, createNodeNamespace, createRouter, registryPort, removeSite } from './network.ts';
-import type { Site } from './network.ts';
+import { Machine } from './machine.ts';
+import type { MachineParts, MachineSettings } from './machine.ts';
+import { cloudAddress, createRouter, registryPort, removeSite } from './network.ts';
 import {
   cniConfiguration,
   containerdConfiguration,
@@ -31,44 +18,29 @@ import {
   kubeletPaths,
   registryHosts,
 } from './node-files.ts';
-import { logTail } from './processes.ts';
-import type { ProcessTable } from './processes.ts';
-import { projectRoot } from './project-root.ts';
 
 const overlayfsMagic = 0x794c7630;
 
-export interface EdgeNodeParts {
+export interface EdgeNodeParts extends MachineParts {
   plane: ControlPlane;
-  processes: ProcessTable;
-  site: Site;
 }
 
-export interface EdgeNodeSettings {
-  name: string;
-  clusterNumber: number;
-  /** Everything that the node keeps; its own files are below `root/` at their usual paths. */
-  folder: string;
+/** The node's own files are below `root/` of its folder, at their usual paths. */
+export interface EdgeNodeSettings extends MachineSettings {
   /** Let the kubelet renew its client certificate by itself, as kubeadm does. */
   rotateCertificates?: boolean;
-  /** Folders of the node that are disks of their own, so that a power cut can lose what was not synced: path, MiB. */
-  disks?: Readonly<Record<string, number>>;
   kubeletConfiguration?: Readonly<Record<string, unknown>>;
   kubeletArgs?: readonly string[];
 }
 
-export class EdgeNode {
-  readonly name: string;
-  readonly site: Site;
+export class EdgeNode extends Machine {
   readonly link: Link;
   readonly #plane: ControlPlane;
-  readonly #processes: ProcessTable;
   readonly #settings: EdgeNodeSettings;
 
   constructor(parts: EdgeNodeParts, settings: EdgeNodeSettings) {
-    this.name = settings.name;
-    this.site = parts.site;
+    super(parts, settings, 'test/cluster/node-init.sh');
     this.#plane = parts.plane;
-    this.#processes = parts.processes;
     this.#settings = settings;
     this.link = new Link(parts, { nodeName: settings.name, logFile: this.logFile('wanqueue') });
   }
@@ -83,75 +55,11 @@ export class EdgeNode {
     await this.#importImages();
   }
 
-  /** An empty machine: process 1 and the network, no containerd and no kubelet. */
-  async boot(): Promise<void> {
-    await createNodeNamespace(this.site);
-    createCgroup(this.site.nodeNamespace);
-    const namespace = `--net=/run/netns/${this.site.nodeNamespace}`;
-    const unshare = ['unshare', '--mount', '--pid', '--uts', '--ipc', '--fork', '--kill-child=SIGKILL'];
-    const script = path.join(projectRoot(), 'test', 'cluster', 'node-init.sh');
-    await this.#processes.start(
-      this.#process('init'),
-      ['nsenter', namespace, ...unshare, 'bash', script, this.name, this.#settings.folder],
-      { logFile: this.logFile('init'), forks: true },
-    );
-    await waitFor(
-      `${this.name} boots`,
-      () => {
-        this.#processes.assertRunning(this.#process('init'));
-        return existsSync(this.runFile('/run/booted'));
-      },
-      { deadlineMs: 10_000, everyMs: 10, context: () => logTail(this.logFile('init')) },
-    );
-    for (const [folder, mebibytes] of Object.entries(this.#settings.disks ?? {}))
-      await this.#mountDisk(folder, mebibytes);
-  }
-
-  /** Kills process 1: the kernel ends containers, containerd, kubelet and whatever else ran, and forgets the mounts. */
-  async powerOff(): Promise<void> {
-    await this.#processes.stop(this.#process('init'), 0);
-    for (const name of this.#processes.names()) {
-      if (!name.startsWith(`${this.name}.`) || name === this.#process('wanqueue')) continue;
-      await this.#processes.stop(name, 0);
-    }
-    await removeCgroup(this.site.nodeNamespace);
-  }
-
-  /**
-   * As powerOff, but what was not synced to a disk of `disks` is lost as well. The disks go first and in one step, as
-   * if the power had failed at this moment.
-   */
-  async powerFailure(): Promise<void> {
-    for (const folder of Object.keys(this.#settings.disks ?? {})) {
-      // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: neither data nor journal is written any more.
-      const script = 'open(D,"<",$ARGV[0]) or die $!; my $f=pack("L",2); ioctl(D,0x8004587d,$f) or die $!';
-      await this.enter(['perl', '-e', script, folder]);
-    }
-    await this.powerOff();
-  }
-
   /** Boot, containerd, kubelet; what else has to run on the node is the caller's to start. */
   async powerOn(): Promise<void> {
     await this.boot();
     await this.startContainerd();
     await this.startKubelet();
-  }
-
-  get isOn(): boolean {
-    return this.#processes.running(this.#process('init')) !== undefined;
-  }
-
-  async startContainerd(): Promise<void> {
-    await this.startProcess('containerd', ['containerd', '--config', '/etc/containerd/config.toml']);
-    await waitFor(
-      `containerd of ${this.name} answers`,
-      async () => {
-        this.#processes.assertRunning(this.#process('containerd'));
-        if (!existsSync(this.runFile('/run/containerd/containerd.sock'))) return false;
-        return (await this.ctr(['version'])) !== '';
-      },
-      { deadlineMs: 30_000, everyMs: 50, context: () => logTail(this.logFile('containerd')) },
-    );
   }
 
   async startKubelet(): Promise<void> {
@@ -164,103 +72,6 @@ export class EdgeNode {
       '--v=2',
       ...(this.#settings.kubeletArgs ?? []),
     ]);
-  }
-
-  /** Starts a program on the node, in all its namespaces; its log is `logFile(name)`. Lives until stopped or power off. */
-  async startProcess(name: string, argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<void> {
-    const settings = Object.entries(env).map(([key, value]) => `${key}=${value}`);
-    const command = settings.length > 0 ? ['env', ...settings, ...argv] : argv;
-    await this.#processes.start(this.#process(name), [...this.#enter(), ...command], {
-      logFile: this.logFile(name),
-      cwd: '/',
-      forks: true,
-    });
-  }
-
-  /** TERM, and KILL after `graceMs`. */
-  async stopProcess(name: string, graceMs = 10_000): Promise<void> {
-    await this.#processes.stop(this.#process(name), graceMs);
-  }
-
-  async kill9(name: string): Promise<void> {
-    await this.stopProcess(name, 0);
-  }
-
-  signalProcess(name: string, signal: NodeJS.Signals): void {
-    this.#processes.signal(this.#process(name), signal);
-  }
-
-  /** Seen from the machine, so that /proc/PID of it can be read; undefined if it does not run. */
-  processId(name: string): number | undefined {
-    return this.#processes.running(this.#process(name))?.pid;
-  }
-
-  /** SIGKILL to every container process and pause process; containerd and the kubelet stay. */
-  async killContainers(): Promise<void> {
-    const tasks = await this.ctr(['-n', 'k8s.io', 'tasks', 'list']);
-    const pids = [...tasks.matchAll(/^\S+\s+(\d+)\s+RUNNING/gm)].map((match) => match[1] ?? '');
-    if (pids.length > 0) await runFully([...this.#enter(), 'kill', '-9', ...pids], { mayFail: true }); // some may be gone
-  }
-
-  /** Runs a command on the node to its end and returns its standard output. */
-  enter(argv: readonly string[], options: RunOptions = {}): Promise<string> {
-    return run([...this.#enter(), ...argv], options);
-  }
-
-  /** The command line that enters the node, for programs that need a terminal. */
-  enterArgv(argv: readonly string[]): string[] {
-    return [...this.#enter(), ...argv];
-  }
-
-  /** A unix socket on this machine that leads to a TCP port on the node's loopback. Open again after a boot. */
-  async openPort(port: number): Promise<string> {
-    const socket = path.join(this.#settings.folder, `port-${port}.sock`);
-    const name = this.#process(`port-${port}`);
-    if (this.#processes.running(name)) return socket;
-    rmSync(socket, { force: true });
-    const script = path.join(projectRoot(), 'test', 'cluster', 'port-relay.ts');
-    const namespace = `--net=/run/netns/${this.site.nodeNamespace}`;
-    const argv = [
-      'nsenter',
-      namespace,
-      'setpriv',
-      '--pdeathsig',
-      'KILL',
-      process.execPath,
-      script,
-      socket,
-      String(port),
-    ];
-    await this.#processes.start(name, argv, { logFile: this.logFile(`port-${port}`) });
-    await waitFor(`${socket} is there`, () => existsSync(socket), { deadlineMs: 5_000, everyMs: 10 });
-    return socket;
-  }
-
-  ctr(args: readonly string[], options: RunOptions = {}): Promise<string> {
-    return this.enter(['ctr', ...args], options);
-  }
-
-  /** An image for the kubelet's pods, without a registry. containerd has to run. */
-  async importImage(image: ImageSpec): Promise<void> {
-    const archive = writeImage(image, path.join(path.dirname(this.#settings.folder), 'images'));
-    await this.ctr(['-n', 'k8s.io', 'images', 'import', archive]);
-  }
-
-  /** Runs a command in a running container of a pod, as `kubectl exec` would, without API server and kubelet. */
-  async execInPod(podUid: string, container: string, argv: readonly string[]): Promise<string> {
-    const labels = [
-      `labels."io.kubernetes.pod.uid"==${podUid}`,
-      `labels."io.kubernetes.container.name"==${container}`,
-      'labels."io.cri-containerd.kind"==container',
-    ];
-    const ids = (await this.ctr(['-n', 'k8s.io', 'containers', 'list', '-q', labels.join(',')]))
-      .split('\n')
-      .filter(Boolean);
-    const running = await this.ctr(['-n', 'k8s.io', 'tasks', 'list']);
-    const id = ids.find((candidate) => new RegExp(`^${candidate}\\s+\\d+\\s+RUNNING`, 'm').test(running));
-    if (id === undefined) throw new HarnessError('COMMAND_FAILED', `${container} of pod ${podUid} does not run`);
-    const execId = `exec-${process.pid}-${Math.random().toString(36).slice(2)}`;
-    return this.ctr(['-n', 'k8s.io', 'tasks', 'exec', '--exec-id', execId, id, ...argv]);
   }
 
   /** Where the kubelet finds its API server. Takes effect with the kubelet's next start. `caFile`: a path on the node. */
@@ -298,22 +109,9 @@ export class EdgeNode {
     return path.join(this.#settings.folder, 'root', insidePath);
   }
 
-  /** The machine's path of a file as the running node sees it, for example below /run. */
-  runFile(insidePath: string): string {
-    return `/proc/${this.processId('init') ?? 0}/root${insidePath}`;
-  }
-
-  logFile(name: string): string {
-    return path.join(this.#settings.folder, 'log', `${name}.log`);
-  }
-
-  readLog(name: string): string {
-    return existsSync(this.logFile(name)) ? readFileSync(this.logFile(name), 'utf8') : '';
-  }
-
   async remove(): Promise<void> {
     await this.powerOff();
-    await this.#processes.stop(this.#process('wanqueue'), 0);
+    await this.processes.stop(this.processName('wanqueue'), 0);
     await removeSite(this.site);
     rmSync(this.#settings.folder, { recursive: true, force: true });
   }
@@ -338,18 +136,6 @@ export class EdgeNode {
     this.setServer(this.#plane.url);
   }
 
-  async #mountDisk(folder: string, mebibytes: number): Promise<void> {
-    const image = path.join(this.#settings.folder, 'disks', `${folder.replaceAll('/', '_')}.ext4`);
-    if (!existsSync(image)) {
-      mkdirSync(path.dirname(image), { recursive: true });
-      await run(['truncate', '-s', `${mebibytes}M`, image]);
-      await run(['mkfs.ext4', '-q', '-F', '-E', 'lazy_itable_init=0,lazy_journal_init=0', image]);
-    }
-    // The loop device is freed with the mount, and the mount with the node's mount namespace.
-    await this.enter(['mkdir', '-p', folder]);
-    await this.enter(['mount', '-o', 'loop', image, folder]);
-  }
-
   async #importImages(): Promise<void> {
     for (const image of nodeImages) await this.importImage(image);
   }
@@ -357,15 +143,5 @@ export class EdgeNode {
   #write(insidePath: string, content: string, mode = 0o644): void {
     mkdirSync(path.dirname(this.file(insidePath)), { recursive: true });
     writeFileSync(this.file(insidePath), content, { mode });
-  }
-
-  #process(name: string): string {
-    return `${this.name}.${name}`;
-  }
-
-  #enter(): string[] {
-    const pid = this.processId('init');
-    if (pid === undefined) throw new HarnessError('NO_NODE', `${this.name} is off`);
-    return ['nsenter', `--target=${pid}`, '--mount', '--pid', '--net', '--uts', '--ipc', '--'];
   }
 }

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdtempSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { Cluster } from '../cluster/cluster.ts';
+import { sweep } from '../cluster/register.ts';
 import { autonomy } from './autonomy.ts';
 import type { Drill, DrillContext } from './drill.ts';
 import { Report } from './report.ts';
@@ -38,7 +38,7 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => stop.abort(new Error(`${signal}: cleaning up`)));
   }
-  await Cluster.sweep(print);
+  await sweep(print);
   const chosen = drills.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
   let passed = 0;
   let failed = 0;
