@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { binary } from '../../cluster/binaries.ts';
 import { Cluster } from '../../cluster/cluster.ts';
+import { edgeEnvironment, edgeNodeFlags } from '../../cluster/edge-runtime.ts';
 import { runFully, waitFor } from '../../cluster/commands.ts';
 import type { RunOptions, RunResult } from '../../cluster/commands.ts';
 import { registryName } from '../../cluster/images.ts';
@@ -23,7 +24,6 @@ const sharedLan = 77;
 const agentPort = 10262;
 const opsPort = 10265;
 const proxyPort = 10264;
-const memoryFlags = ['--max-semi-space-size=1', '--max-old-space-size=96'];
 
 const tunnelLabel = '--node-labels=holdfast.dev/tunnel=true';
 
@@ -196,8 +196,8 @@ export class TunnelStage {
       `--server-ca-file=${clusterCa}`,
       `--pod-networks=${node.site.podCidr}`,
     ];
-    const argv = [process.execPath, ...memoryFlags, this.#bundle, 'tunnel-agent', ...flags];
-    await node.startProcess('tunnel-agent', argv, { MALLOC_ARENA_MAX: '1' });
+    const argv = [process.execPath, ...edgeNodeFlags, this.#bundle, 'tunnel-agent', ...flags];
+    await node.startProcess('tunnel-agent', argv, edgeEnvironment);
   }
 
   /** One more node, with its pod and its agent; alone with its addresses, `192.168.LAN.10`. */
