@@ -188,13 +188,10 @@ export class TunnelStage {
   }
 
   async startAgent(node: EdgeNode): Promise<void> {
-    const { clientCertificate, clusterCa } = kubeletPaths;
     const flags = [
       `--servers=${this.cluster.plane.address}:${agentPort}`,
-      `--certificate-file=${clientCertificate}`,
-      `--key-file=${clientCertificate}`,
-      `--server-ca-file=${clusterCa}`,
-      `--pod-networks=${node.site.podCidr}`,
+      // Certificate, CA, and where to ask for the networks of the pods.
+      `--kubeconfig=${kubeletPaths.kubeconfig}`,
     ];
     const argv = [process.execPath, ...edgeNodeFlags, this.#bundle, 'tunnel-agent', ...flags];
     await node.startProcess('tunnel-agent', argv, edgeEnvironment);
