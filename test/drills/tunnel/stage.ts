@@ -70,6 +70,8 @@ export class TunnelStage {
         apiserverArgs: [
           `--egress-selector-config-file=${egress}`,
           '--kubelet-preferred-address-types=Hostname,InternalIP',
+          // Webhooks and aggregated APIs by the addresses of their pods.
+          '--enable-aggregator-routing=true',
         ],
         apiserverHosts: hosts,
       },
@@ -200,7 +202,7 @@ export class TunnelStage {
   /** One more node, with its pod and its agent; alone with its addresses, `192.168.LAN.10`. */
   async addNode(name: string, lan: number): Promise<EdgeNode> {
     const node = await this.cluster.addNode(name, { lan, kubeletArgs: [tunnelLabel] });
-    await this.cluster.waitForNode(name, true, 60_000);
+    await this.#registered(node);
     await this.cluster.plane.request('POST', '/api/v1/namespaces/default/pods', pod(name));
     await this.startAgent(node);
     await waitForPods(this.cluster.plane.api, name, 1, 60_000);
@@ -257,7 +259,7 @@ export class TunnelStage {
 
   async #populate(): Promise<void> {
     await this.applyConfig('rbac.yaml');
-    for (const { name } of this.nodes) await this.cluster.waitForNode(name, true, 60_000);
+    for (const node of this.nodes) await this.#registered(node);
     const accounts = '/api/v1/namespaces/default/serviceaccounts/default';
     await waitFor(
       'the default service account is there',
@@ -267,6 +269,13 @@ export class TunnelStage {
     for (const { name } of this.nodes)
       await this.cluster.plane.request('POST', '/api/v1/namespaces/default/pods', pod(name));
     for (const { name } of this.nodes) await waitForPods(this.cluster.plane.api, name, 1, 60_000);
+  }
+
+  /** Ready, and with the network of its pods, as the controllers of a cluster with `--allocate-node-cidrs` write it. */
+  async #registered({ name, site }: EdgeNode): Promise<void> {
+    await this.cluster.waitForNode(name, true, 60_000);
+    const spec = { podCIDR: site.podCidr, podCIDRs: [site.podCidr] };
+    await this.cluster.plane.request('PATCH', `/api/v1/nodes/${name}`, { spec });
   }
 
   #ops(urlPath: string): Promise<{ status: number; body: string }> {
