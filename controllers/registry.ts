@@ -23,7 +23,8 @@ export interface ControllerParts {
   readonly random: () => number;
 }
 
-export type ControllerFactory = (parts: ControllerParts) => Controller;
+/** Several controllers where they share what they know. */
+export type ControllerFactory = (parts: ControllerParts) => Controller | readonly Controller[];
 
 export const controllerFactories: readonly ControllerFactory[] = [
   nodePoolController,
