@@ -1,6 +1,7 @@
 // What the agent lets the tunnel reach: this node's kubelet, ports of this node that are listed, and pods in the networks
 // that are listed. A pure decision; everything else is refused, whoever asks.
 import { isLocalAddress } from '../tunnel/target.ts';
+import type { Networks } from '../tunnel/target.ts';
 import type { Endpoint } from '../runtime/settings.ts';
 
 export interface DialPolicy {
@@ -9,7 +10,7 @@ export interface DialPolicy {
   readonly kubelet: Endpoint;
   /** Further ports of this node. */
   readonly ports: readonly number[];
-  readonly podNetworks: { has(host: string): boolean };
+  readonly podNetworks: Networks;
   /** Whether an address is one of this host's own. */
   isOwnAddress(host: string): boolean;
 }
@@ -28,7 +29,7 @@ export function decideDial(target: Endpoint, policy: DialPolicy): DialDecision {
     return { allowed: true, dial: { host: byName ? policy.kubelet.host : host, port } };
   }
   if (policy.podNetworks.has(host)) return { allowed: true, dial: target };
-  return refuse(`${host} is neither this node nor a pod of it`);
+  return refuse(`${host} is neither this node nor in podNetworks`);
 }
 
 function refuse(why: string): DialDecision {

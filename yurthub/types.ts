@@ -135,7 +135,47 @@ export type Durability = 'synced' | 'written';
 
 export type StoreRow = readonly [key: string, value: Buffer];
 
+/** One of many objects in a segment, and where it is: for `Segment.read`. */
+export interface SegmentEntry {
+  readonly at: number;
+  readonly bytes: Buffer;
+}
+
+/** Many objects that were written together and never change. */
+export interface Segment {
+  /** What was appended there. Rejects with StoreReadError. */
+  read(at: number, bytes: number): Promise<Buffer>;
+  /** All, in order, many at a time and checked; their bytes hold until the next are asked for. Throws on damage. */
+  entries(): AsyncIterable<readonly SegmentEntry[]>;
+  /** Keeps it readable after `close`, until what is returned is called. */
+  hold(): () => void;
+  close(): Promise<void>;
+}
+
+export interface SegmentWriter {
+  /** Undefined when so many bytes can be appended at once; else resolves when they can. Rejects with StoreWriteError. */
+  room(bytes: number): Promise<void> | undefined;
+  /** Copies the bytes and returns where they will be. */
+  append(bytes: Buffer): number;
+  /** All of it is on disk when it resolves. Rejects with StoreWriteError; then, as in place of it, `abandon` has to be called. */
+  finish(): Promise<Segment>;
+  abandon(): Promise<void>;
+}
+
+/** Beside the records: each segment has the name of the view that it belongs to, and means nothing without that view's record. */
+export interface Segments {
+  /** In the place of an earlier one of this name. Rejects with StoreWriteError. */
+  create(name: string): Promise<SegmentWriter>;
+  /** Rejects with StoreReadError, or with another error when it is not there. */
+  open(name: string): Promise<Segment>;
+  /** Whoever reads it can go on. Rejects with StoreWriteError. */
+  remove(name: string): Promise<void>;
+  /** Removes those that are neither named nor in use. */
+  retain(names: Iterable<string>): Promise<void>;
+}
+
 export interface Store {
+  readonly segments: Segments;
   get(key: string): Promise<Buffer | undefined>;
   /** Keys that start with `prefix`, in order, with values. A consistent snapshot. */
   entries(prefix: string): AsyncIterable<StoreRow>;

@@ -9,6 +9,10 @@ export class SecretCipher implements RecordCipher {
     this.#seal = seal;
   }
 
+  hides(of: { group: string; resource: string }): boolean {
+    return isSecret(of);
+  }
+
   protect(of: { group: string; resource: string }, recordKey: string, record: Buffer): Buffer {
     return isSecret(of) ? this.#seal.seal(record, recordKey) : record;
   }

@@ -26,6 +26,9 @@ export interface LevelTuning {
 /** A file of the store's owner in the folder, which LevelDB leaves alone: see yurthub/at-rest/sealed-store.ts. */
 export const keyCheckName = 'key-check';
 
+/** The folder of the large collections, which LevelDB leaves alone as well: see segment-files.ts. */
+export const segmentsName = 'segments';
+
 /** Objects are a few KB: with LevelDB's 4 KB nearly every one would be a block of its own, with its own index entry. */
 const blockBytes = 16 * 1024;
 
@@ -100,7 +103,7 @@ export async function hasRoom(directory: string, bytes: number): Promise<boolean
   }
 }
 
-/** Bytes of all files in the folder, as `ls` shows them. */
+/** Bytes of all files in the folder, as `ls` shows them; not of those in folders within. */
 export async function folderBytes(directory: string): Promise<number> {
   let bytes = 0;
   for (const name of await readdir(directory)) {
@@ -167,7 +170,16 @@ async function makeWritable(directory: string): Promise<void> {
 /** What a LevelDB consists of; LOCK and its text logs alone are left by an attempt that never got further. */
 async function databaseFiles(directory: string): Promise<string[]> {
   const names = await readdir(directory);
-  const others = new Set(['LOCK', 'LOG', 'LOG.old', 'lost', 'room.probe', keyCheckName, `${keyCheckName}.new`]);
+  const others = new Set([
+    'LOCK',
+    'LOG',
+    'LOG.old',
+    'lost',
+    'room.probe',
+    segmentsName,
+    keyCheckName,
+    `${keyCheckName}.new`,
+  ]);
   return names.filter((name) => !others.has(name));
 }
 

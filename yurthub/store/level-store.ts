@@ -15,12 +15,14 @@ import {
   folderBytes,
   hasRoom,
   openLevelFolder,
+  segmentsName,
   type LevelHandle,
   type LevelTuning,
   type Recovery,
 } from './level-folder.ts';
 import { createStoreMetrics, type StoreMetrics } from './metrics.ts';
 import { PendingWrites } from './pending-writes.ts';
+import { SegmentFiles } from './segment-files.ts';
 
 export interface StoreParts {
   readonly log: Log;
@@ -122,6 +124,7 @@ async function canonicalFolder(directory: string): Promise<string> {
 }
 
 class LevelStore implements OpenedStore {
+  readonly segments: SegmentFiles;
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #metrics: StoreMetrics;
@@ -160,6 +163,14 @@ class LevelStore implements OpenedStore {
       cacheBytes: 2 * 1024 * 1024,
       maxOpenFiles: 100,
     };
+    this.segments = new SegmentFiles({
+      directory: path.join(settings.directory, segmentsName),
+      admit: () => {
+        if (this.#degraded) throw new StoreWriteError('the disk takes no writes at present', undefined);
+        if (this.#overFull()) throw this.#full();
+      },
+      wrote: (bytes) => void (this.#unmeasuredBytes += bytes),
+    });
     this.#retry = { firstMs: settings.retryMs ?? 1_000, maxMs: settings.maxRetryMs ?? 30_000 };
     this.#retryMs = this.#retry.firstMs;
     this.#pending = new PendingWrites(settings.maxPendingBytes ?? 8 * 1024 * 1024);
@@ -324,6 +335,7 @@ class LevelStore implements OpenedStore {
     if (this.#pending.size > 0)
       this.#log.error('closing with writes that the disk never took', { keys: this.#pending.size });
     try {
+      await this.segments.close();
       await this.#handle?.close();
     } finally {
       this.#handle = undefined;
@@ -373,9 +385,13 @@ class LevelStore implements OpenedStore {
     return calls.filter((call) => {
       if (call.ops.every((op) => op.type === 'del')) return true;
       this.#metrics.writeFailures.inc({ reason: 'store_full' });
-      call.reject(new StoreWriteError(`the store holds its limit of ${this.#maxBytes} bytes`, undefined));
+      call.reject(this.#full());
       return false;
     });
+  }
+
+  #full(): StoreWriteError {
+    return new StoreWriteError(`the store holds its limit of ${this.#maxBytes} bytes`, undefined);
   }
 
   #overFull(): boolean {
@@ -539,7 +555,7 @@ class LevelStore implements OpenedStore {
   }
 
   async #measure(): Promise<void> {
-    let bytes = await folderBytes(this.#directory).catch(() => this.#bytes); // an unreadable folder keeps its last size
+    let bytes = await this.#sizeOnDisk().catch(() => this.#bytes); // an unreadable folder keeps its last size
     const sinceCompactionMs = this.#clock.monotonicMs() - this.#compactedAtMs;
     if (bytes > this.#maxBytes && this.#handle !== undefined && sinceCompactionMs >= compactEveryMs) {
       // Deleted keys take room until a compaction: only what is left after one is really too much.
@@ -547,11 +563,15 @@ class LevelStore implements OpenedStore {
       await this.#handle.compactRange('', '\x7f', { keyEncoding: 'utf8' }).catch((error: unknown) => {
         this.#log.warn('the store could not be compacted', { error: errorText(error) });
       });
-      bytes = await folderBytes(this.#directory).catch(() => bytes);
+      bytes = await this.#sizeOnDisk().catch(() => bytes);
     }
     this.#bytes = bytes;
     this.#unmeasuredBytes = 0;
     this.#metrics.bytes.set(bytes);
+  }
+
+  async #sizeOnDisk(): Promise<number> {
+    return (await folderBytes(this.#directory)) + (await this.segments.bytes());
   }
 
   #announce(): void {

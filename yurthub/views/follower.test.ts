@@ -18,6 +18,12 @@ const key: ViewKey = {
 };
 const settings = { residentBytes: 1 << 20, logMaxCount: 100, logMaxBytes: 1 << 20 };
 const noStore: Store = {
+  segments: {
+    create: () => Promise.reject(new Error('no list here is that large')),
+    open: () => Promise.reject(new Error('there is none')),
+    remove: () => Promise.resolve(),
+    retain: () => Promise.resolve(),
+  },
   get: () => Promise.resolve(undefined),
   async *entries() {},
   async *batches() {},
@@ -26,6 +32,7 @@ const noStore: Store = {
   deletePrefix: () => Promise.resolve(),
 };
 const plainCipher = {
+  hides: () => false,
   protect: (_of: unknown, _key: string, record: Buffer) => record,
   reveal: (_of: unknown, _key: string, record: Buffer) => record,
 };

@@ -9,6 +9,8 @@ export interface Member {
   readonly length: number;
   /** Undefined when the view is too large to be held in memory. */
   readonly bytes: Buffer | undefined;
+  /** Where its bytes are in the view's segment; undefined when it has a record of its own. */
+  readonly at: number | undefined;
 }
 
 export class Members implements Iterable<[string, Member]> {
@@ -17,6 +19,11 @@ export class Members implements Iterable<[string, Member]> {
   #bytes = 0;
   #checksum = 0;
   #resident = true;
+  /** Keys of the segment whose objects have changed or are gone since. */
+  readonly #outdated = new Set<string>();
+  #withRecord = 0;
+  #lastKey = '';
+  #inOrder = true;
 
   /** Beyond `residentBytes` all objects live on disk, from then on. */
   constructor(residentBytes: number) {
@@ -38,6 +45,19 @@ export class Members implements Iterable<[string, Member]> {
     return this.#resident;
   }
 
+  /** Whether the segment has an object of this name, be it outdated. */
+  inSegment(key: string): boolean {
+    return this.#byKey.get(key)?.at !== undefined || this.#outdated.has(key);
+  }
+  /** Keys of the segment that stand for nothing any more. */
+  get outdated(): ReadonlySet<string> {
+    return this.#outdated;
+  }
+  /** True when every member is in the segment. */
+  get allInSegment(): boolean {
+    return this.#withRecord === 0;
+  }
+
   get(key: string): Member | undefined {
     return this.#byKey.get(key);
   }
@@ -56,15 +76,21 @@ export class Members implements Iterable<[string, Member]> {
 
   /** In the API server's order. */
   sorted(): [string, Member][] {
-    return [...this.#byKey].sort(([a], [b]) => (a < b ? -1 : 1));
+    const members = [...this.#byKey];
+    return this.#inOrder ? members : members.sort(([a], [b]) => (a < b ? -1 : 1));
   }
 
-  set(key: string, uid: string, resourceVersion: string, bytes: Buffer): void {
+  /** `at`: where a segment has it; one that has none has a record of its own. */
+  set(key: string, uid: string, resourceVersion: string, bytes: Buffer, at?: number): void {
     const before = this.#byKey.get(key);
+    if (before === undefined) this.#noteOrder(key);
     this.#bytes += bytes.length - (before?.length ?? 0);
     this.#checksum = (this.#checksum + share(key, resourceVersion) - share(key, before?.resourceVersion)) >>> 0;
     if (this.#resident && this.#bytes > this.#residentBytes) this.#leaveMemory();
-    this.#byKey.set(key, { uid, resourceVersion, length: bytes.length, bytes: this.#resident ? bytes : undefined });
+    this.#forgetPlace(key, before);
+    if (at === undefined) this.#withRecord += 1;
+    const kept = this.#resident ? bytes : undefined;
+    this.#byKey.set(key, { uid, resourceVersion, length: bytes.length, bytes: kept, at });
   }
 
   delete(key: string): void {
@@ -72,6 +98,7 @@ export class Members implements Iterable<[string, Member]> {
     if (before === undefined) return;
     this.#bytes -= before.length;
     this.#checksum = (this.#checksum - share(key, before.resourceVersion)) >>> 0;
+    this.#forgetPlace(key, before);
     this.#byKey.delete(key);
   }
 
@@ -81,6 +108,17 @@ export class Members implements Iterable<[string, Member]> {
     for (const [key, version] of new Map(versions))
       sum += share(key, version) - share(key, this.#byKey.get(key)?.resourceVersion);
     return sum >>> 0;
+  }
+
+  #noteOrder(key: string): void {
+    if (key < this.#lastKey) this.#inOrder = false;
+    else this.#lastKey = key;
+  }
+
+  #forgetPlace(key: string, before: Member | undefined): void {
+    if (before === undefined) return;
+    if (before.at === undefined) this.#withRecord -= 1;
+    else this.#outdated.add(key);
   }
 
   #leaveMemory(): void {

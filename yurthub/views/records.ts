@@ -15,6 +15,8 @@ export interface ViewRecord {
   readonly listKind: string;
   /** Over keys and versions of all members: a store that had to be repaired may have lost some, or brought old ones back. */
   readonly checksum: number;
+  /** Objects that have no record are in the view's segment. */
+  readonly segment?: true;
   /** Over how members look that are not shown as they are (see Appearances); absent for none. */
   readonly appearance?: number;
   /** Set while clients may have been shown something at this version that the version does not tell. */

@@ -5,7 +5,7 @@ import { delay, type Clock } from '../../runtime/clock.ts';
 import { LinkedAbort } from '../../runtime/linked-abort.ts';
 import { untilAborted } from '../../runtime/until-aborted.ts';
 import type { Log } from '../../runtime/log.ts';
-import type { Encoding, WatchFrame, Wire } from '../../kube/wire.ts';
+import type { Encoding, ListScanner, WatchFrame, Wire } from '../../kube/wire.ts';
 import { WireError } from '../../kube/errors.ts';
 import { compareResourceVersions } from '../../kube/resource-version.ts';
 import { wireFor } from '../../kube/wires.ts';
@@ -16,6 +16,7 @@ import type { CloudVersions } from './cloud-versions.ts';
 import { upstreamTarget } from './view-key.ts';
 import { NoCredentialError, type Credential } from './credential.ts';
 import type { FirstListClient } from './first-list.ts';
+import type { ListLoad } from './list-load.ts';
 import type { View } from './view.ts';
 import type { ViewMetrics } from './metrics.ts';
 
@@ -82,6 +83,7 @@ export class Reflector {
   #firstListClient: FirstListClient | undefined;
   #state: ReflectorState = 'listing';
   #listedOnce = false;
+  #completing = false;
   readonly #pace = new ReflectorPace(Math.random);
   #turn: Turn | undefined;
   #refusal: UpstreamReply | undefined;
@@ -105,6 +107,10 @@ export class Reflector {
   /** True once the view has been compared with the cloud in this process. */
   get caughtUp(): boolean {
     return this.#listedOnce;
+  }
+  /** True while a list that has come whole is being written: the cloud is not needed any more. */
+  get completing(): boolean {
+    return this.#completing;
   }
   /** What the API server said when it last refused, until it allows again. */
   get refusal(): UpstreamReply | undefined {
@@ -214,6 +220,21 @@ export class Reflector {
     const wire = await this.#accepted(stream);
     const scanner = wire.listScanner({ maxItemBytes: this.#settings.maxObjectBytes });
     const load = this.#view.beginList(wire);
+    try {
+      await this.#loadList(stream, scanner, load, client);
+    } catch (error) {
+      // What stays behind is removed by the next list or the next start.
+      await load.abandon().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #loadList(
+    stream: UpstreamStream,
+    scanner: ListScanner,
+    load: ListLoad,
+    client: FirstListClient | undefined,
+  ): Promise<void> {
     const { maxListBytes } = this.#settings;
     let bytes = 0;
     for await (const chunk of stream.body) {
@@ -227,8 +248,13 @@ export class Reflector {
       throw new ViewTooLargeError(maxListBytes);
     }
     const head = scanner.end();
-    client?.end();
-    await this.#view.finishList(load, head);
+    this.#completing = true;
+    try {
+      client?.end();
+      await this.#view.finishList(load, head);
+    } finally {
+      this.#completing = false;
+    }
   }
 
   #listQuery(): Record<string, string> {

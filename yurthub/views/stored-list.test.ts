@@ -23,6 +23,7 @@ const key: ViewKey = {
   encoding: 'json',
 };
 const cipher = {
+  hides: () => false,
   protect: (_of: unknown, _key: string, record: Buffer) => record,
   reveal: (_of: unknown, _key: string, record: Buffer) => record,
 };

@@ -158,6 +158,7 @@ export class ViewSet implements ViewReader {
       key = await firstKey(store, `object/${id}/\x7f`);
     }
     for (const id of incomplete) await store.deletePrefix(`object/${id}/`);
+    await store.segments.retain([...this.#stored].flatMap(([id, { segment }]) => (segment === true ? [id] : [])));
   }
 
   /** Runs reflectors and drops what is idle; ends when all reflectors have ended. */
@@ -238,7 +239,7 @@ export class ViewSet implements ViewReader {
       }
       if (view.synced && (caughtUp || !this.cloudReachable))
         return { kind: 'view', view, live: reflector?.state === 'live' && this.cloudReachable };
-      if (!this.cloudReachable) {
+      if (!this.cloudReachable && reflector?.completing !== true) {
         if (!view.synced) this.#forget(id, entry);
         return await this.wider(key, mayRead);
       }
@@ -606,6 +607,7 @@ export class ViewSet implements ViewReader {
   async #deleteRecords(key: ViewKey): Promise<void> {
     await this.#parts.store.write([{ type: 'del', key: viewRecordKey(key) }], 'written');
     await this.#parts.store.deletePrefix(objectPrefix(key));
+    await this.#parts.store.segments.remove(viewId(key));
   }
 
   #wake(): void {

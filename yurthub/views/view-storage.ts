@@ -1,16 +1,27 @@
-// One view's part of the store: its own record and one for each object, hidden at rest where they have to be.
+// One view's part of the store: its own record, and its objects. A small view has a record for each. A large one has a segment
+// with the objects of its first list, and records for those that have changed since, empty for those that are gone: so any
+// change is a batch of few records, whatever the size of the view. What has to be hidden at rest is in records only, since a
+// rotation of the key rewrites them one by one.
 import type { Item, Wire } from '../../kube/wire.ts';
 import { StoreReadError, StoreWriteError } from '../errors.ts';
-import type { Durability, Store, StoreOp, ViewKey } from '../types.ts';
+import type { Durability, Segment, Store, StoreOp, StoreRow, ViewKey } from '../types.ts';
 import type { Member, Members } from './members.ts';
 import { encodeViewRecord, objectPrefix, viewRecordKey, type ViewRecord } from './records.ts';
-import { memberKey } from './view-key.ts';
+import type { FirstListSink } from './list-load.ts';
+import { memberKey, viewId } from './view-key.ts';
 
 /** Hides bytes at rest: seals the records of Secrets, leaves all others as they are. */
 export interface RecordCipher {
+  /** Whether it hides records of this resource at all. */
+  hides(of: { group: string; resource: string }): boolean;
   protect(of: { group: string; resource: string }, recordKey: string, record: Buffer): Buffer;
   reveal(of: { group: string; resource: string }, recordKey: string, record: Buffer): Buffer;
 }
+
+type Objects = readonly (readonly [key: string, bytes: Buffer])[];
+
+/** What is read from a segment at once. */
+const pieceBytes = 256 << 10;
 
 export class ViewStorage {
   readonly #key: ViewKey;
@@ -18,30 +29,113 @@ export class ViewStorage {
   readonly #cipher: RecordCipher;
   readonly #prefix: string;
   readonly #durability: Durability;
+  readonly #id: string;
+  #segment: Segment | undefined;
 
   constructor(key: ViewKey, store: Store, cipher: RecordCipher) {
     this.#key = key;
     this.#store = store;
     this.#cipher = cipher;
     this.#prefix = objectPrefix(key);
+    this.#id = viewId(key);
     // A pod that was deleted must not come back after a power cut: the kubelet would start it again.
     this.#durability = key.group === '' && key.resource === 'pods' ? 'synced' : 'written';
   }
 
-  /** All objects by member key, in the API server's order, many at a time. Throws StoreReadError, SealError on what cannot be read. */
-  async *objects(): AsyncIterable<readonly (readonly [key: string, bytes: Buffer])[]> {
+  get hasSegment(): boolean {
+    return this.#segment !== undefined;
+  }
+
+  /** Where the objects of a first list go. */
+  get sink(): FirstListSink {
+    const mayBeSegment = !this.#cipher.hides(this.#key);
+    return {
+      beginSegment: mayBeSegment ? () => this.#store.segments.create(this.#id) : undefined,
+      write: (items) => this.writeAhead(items),
+    };
+  }
+
+  /** Takes up what an earlier process kept. Throws SealError, or another error on what cannot be read. */
+  async restore(members: Members, wire: Wire, hasSegment: boolean): Promise<void> {
+    if (hasSegment) {
+      this.#segment = await this.#store.segments.open(this.#id);
+      for await (const entries of this.#segment.entries())
+        for (const { at, bytes } of entries) {
+          const { namespace, name, uid, resourceVersion } = wire.meta(bytes);
+          const kept = members.resident ? Buffer.from(bytes) : bytes;
+          members.set(memberKey(namespace, name), uid, resourceVersion, kept, at);
+        }
+    }
     for await (const rows of this.#store.batches(this.#prefix))
-      yield rows.map(
-        ([recordKey, record]) =>
-          [recordKey.slice(this.#prefix.length), this.#cipher.reveal(this.#key, recordKey, record)] as const,
-      );
+      for (const [recordKey, record] of rows) {
+        const key = recordKey.slice(this.#prefix.length);
+        if (this.#isGone(record)) {
+          members.delete(key);
+          continue;
+        }
+        const bytes = this.#cipher.reveal(this.#key, recordKey, record);
+        const { uid, resourceVersion } = wire.meta(bytes);
+        members.set(key, uid, resourceVersion, bytes);
+      }
+  }
+
+  /** After a first list, before the record that tells of it is written. */
+  adopt(segment: Segment | undefined): void {
+    this.#segment = segment;
+  }
+
+  /** Nothing is read any more but what has been begun. */
+  release(): void {
+    const segment = this.#segment;
+    this.#segment = undefined;
+    // It was only read from: nothing is lost.
+    segment?.close().catch(() => undefined);
+  }
+
+  /**
+   * All objects by member key, in the API server's order, many at a time, as they are when the first are asked for. Throws
+   * StoreReadError, SealError on what cannot be read.
+   */
+  async *objects(members: Members): AsyncGenerator<Objects> {
+    const segment = this.#segment;
+    if (segment === undefined) {
+      for await (const rows of this.#store.batches(this.#prefix))
+        yield rows.map(([recordKey, record]) => {
+          const bytes = this.#cipher.reveal(this.#key, recordKey, record);
+          return [recordKey.slice(this.#prefix.length), bytes] as const;
+        });
+      return;
+    }
+    const sorted = members.sorted();
+    const release = segment.hold();
+    const records = members.allInSegment ? undefined : new Records(this.#store.batches(this.#prefix));
+    try {
+      await records?.begin();
+      let objects: (readonly [string, Buffer])[] = [];
+      let bytes = 0;
+      for (let index = 0; index < sorted.length;) {
+        const end = endOfRun(sorted, index);
+        for (const object of await this.#run(sorted.slice(index, end), segment, records)) {
+          objects.push(object);
+          bytes += object[1].length;
+        }
+        index = end;
+        if (bytes < pieceBytes / 2 && index < sorted.length) continue;
+        yield objects;
+        objects = [];
+        bytes = 0;
+      }
+    } finally {
+      release();
+      await records?.end();
+    }
   }
 
   /** The member of this key, as the cloud gave it. Throws StoreReadError, SealError. */
   async item(members: Members, key: string): Promise<Item | undefined> {
     const member = members.get(key);
     if (member === undefined) return undefined;
-    return itemOf(key, member, member.bytes ?? (await this.#object(key)));
+    return itemOf(key, member, member.bytes ?? (await this.#object(key, member)));
   }
 
   /** All members, in the API server's order. Throws StoreReadError rather than to leave out what it does not find. */
@@ -64,11 +158,11 @@ export class ViewStorage {
    * the checksum wrong. Rejects with StoreReadError and StoreWriteError.
    */
   async clear(): Promise<void> {
-    for await (const _key of this.#store.keys(this.#prefix)) {
+    if (await this.#isKept()) {
       await this.#store.write([{ type: 'del', key: viewRecordKey(this.#key) }], 'written');
       await this.#store.deletePrefix(this.#prefix);
-      return;
     }
+    await this.#store.segments.remove(this.#id);
   }
 
   /** Objects of a list that is not complete: without the view's record they are nothing yet. */
@@ -84,8 +178,9 @@ export class ViewStorage {
     return { type: 'put', key: recordKey, value: this.#cipher.protect(this.#key, recordKey, bytes) };
   }
 
-  delete(key: string): StoreOp {
-    return { type: 'del', key: `${this.#prefix}${key}` };
+  delete(key: string, members: Members): StoreOp {
+    const recordKey = `${this.#prefix}${key}`;
+    return members.inSegment(key) ? { type: 'put', key: recordKey, value: gone } : { type: 'del', key: recordKey };
   }
 
   /**
@@ -112,11 +207,13 @@ export class ViewStorage {
    * that are not in memory.
    */
   async mending(members: Members, wire: Wire): Promise<StoreOp[] | undefined> {
-    const lost = new Map(members);
+    const lost = new Map([...members].filter(([, { at }]) => at === undefined));
+    const goneFromSegment = new Set([...members.outdated].filter((key) => !members.has(key)));
     const ops: StoreOp[] = [];
     for await (const [recordKey, record] of this.#store.entries(this.#prefix)) {
       const key = recordKey.slice(this.#prefix.length);
-      const member = members.get(key);
+      if (this.#isGone(record) && goneFromSegment.delete(key)) continue;
+      const member = lost.get(key);
       if (member === undefined) ops.push({ type: 'del', key: recordKey });
       else if (this.#versionIn(recordKey, record, wire) === member.resourceVersion) lost.delete(key);
     }
@@ -124,10 +221,44 @@ export class ViewStorage {
       if (bytes === undefined) return undefined;
       ops.push(this.put(key, bytes));
     }
+    for (const key of goneFromSegment) ops.push(this.delete(key, members));
     return ops;
   }
 
-  async #object(key: string): Promise<Buffer> {
+  async #isKept(): Promise<boolean> {
+    if ((await this.#store.get(viewRecordKey(this.#key))) !== undefined) return true;
+    for await (const _key of this.#store.keys(this.#prefix)) return true;
+    return false;
+  }
+
+  /** An object of a segment that is there no more; no object is empty. */
+  #isGone(record: Buffer): boolean {
+    return this.#segment !== undefined && record.length === 0;
+  }
+
+  /** Of members that are next to each other, or of one. */
+  async #run(
+    run: readonly (readonly [string, Member])[],
+    segment: Segment,
+    records: Records | undefined,
+  ): Promise<(readonly [string, Buffer])[]> {
+    const [first, last] = [run[0], run.at(-1)];
+    if (first === undefined || last === undefined) return [];
+    const from = first[1].at;
+    if (from === undefined) return [[first[0], await this.#recordOf(first[0], records)]];
+    const bytes = await segment.read(from, (last[1].at ?? from) + last[1].length - from);
+    return run.map(([key, { at = from, length }]) => [key, bytes.subarray(at - from, at - from + length)]);
+  }
+
+  async #recordOf(key: string, records: Records | undefined): Promise<Buffer> {
+    const recordKey = `${this.#prefix}${key}`;
+    const record = await records?.find(recordKey);
+    if (record === undefined) throw new StoreReadError(`${recordKey}: the object is missing`, undefined);
+    return this.#cipher.reveal(this.#key, recordKey, record);
+  }
+
+  async #object(key: string, { at, length }: Member): Promise<Buffer> {
+    if (at !== undefined && this.#segment !== undefined) return await this.#segment.read(at, length);
     const recordKey = `${this.#prefix}${key}`;
     const record = await this.#store.get(recordKey);
     if (record === undefined) throw new StoreReadError(`${recordKey}: the object is missing`, undefined);
@@ -136,7 +267,7 @@ export class ViewStorage {
 
   async #itemsFromStore(members: Members): Promise<Item[]> {
     const items: Item[] = [];
-    for await (const objects of this.objects())
+    for await (const objects of this.objects(members))
       for (const [key, bytes] of objects) {
         const member = members.get(key);
         if (member !== undefined) items.push(itemOf(key, member, bytes));
@@ -157,6 +288,63 @@ export class ViewStorage {
       return undefined; // as good as lost
     }
   }
+}
+
+const gone = Buffer.alloc(0);
+
+/** Records in order, of one moment. */
+class Records {
+  readonly #batches: AsyncIterator<readonly StoreRow[]>;
+  #rows: readonly StoreRow[] = [];
+  #next = 0;
+
+  constructor(batches: AsyncIterable<readonly StoreRow[]>) {
+    this.#batches = batches[Symbol.asyncIterator]();
+  }
+
+  /** The moment is now. */
+  async begin(): Promise<void> {
+    await this.#read();
+  }
+
+  /** Keys have to be asked for in order. */
+  async find(recordKey: string): Promise<Buffer | undefined> {
+    for (;;) {
+      const row = this.#rows[this.#next];
+      if (row === undefined) {
+        if (!(await this.#read())) return undefined;
+        continue;
+      }
+      if (row[0] > recordKey) return undefined;
+      this.#next += 1;
+      if (row[0] === recordKey) return row[1];
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#batches.return?.();
+  }
+
+  async #read(): Promise<boolean> {
+    const { done, value } = await this.#batches.next();
+    if (done === true) return false;
+    this.#rows = value;
+    this.#next = 0;
+    return true;
+  }
+}
+
+/** The index after the members that follow each other in the segment and can be read at once; of others, the next index. */
+function endOfRun(sorted: readonly (readonly [string, Member])[], start: number): number {
+  const from = sorted[start]?.[1].at;
+  let end = start + 1;
+  if (from === undefined) return end;
+  for (let last = from; end < sorted.length; end += 1) {
+    const member = sorted[end]?.[1];
+    if (member?.at === undefined || member.at < last || member.at + member.length - from > pieceBytes) break;
+    last = member.at;
+  }
+  return end;
 }
 
 function itemOf(key: string, { uid, resourceVersion }: Member, bytes: Buffer): Item {

@@ -24,6 +24,7 @@ const key: ViewKey = {
   encoding: 'json',
 };
 const plainCipher = {
+  hides: () => false,
   protect: (_of: unknown, _key: string, record: Buffer) => record,
   reveal: (_of: unknown, _key: string, record: Buffer) => record,
 };

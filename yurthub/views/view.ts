@@ -132,11 +132,7 @@ export class View {
     this.#typeMeta = record.typeMeta;
     this.#listKind = record.listKind;
     this.#localChangeAt = record.localChangeAt;
-    for await (const objects of this.#storage.objects())
-      for (const [key, bytes] of objects) {
-        const { uid, resourceVersion } = this.#wire.meta(bytes);
-        this.#members.set(key, uid, resourceVersion, bytes);
-      }
+    await this.#storage.restore(this.#members, this.#wire, record.segment === true);
     if (this.#members.checksum !== record.checksum)
       throw new Error('objects of the view are missing from the store, or old');
     await this.#lookAtAll();
@@ -160,7 +156,7 @@ export class View {
   /** Takes a list as it arrives. The view keeps its old state until `finish`; `finish` never runs for a broken list. */
   beginList(wire: Wire): ListLoad {
     if (this.synced) return new RelistLoad(wire, this.#members);
-    return new FirstListLoad(wire, (items) => this.#storage.writeAhead(items), this.#settings);
+    return new FirstListLoad(wire, this.#storage.sink, this.#settings);
   }
 
   async finishList(load: ListLoad, head: ListHead): Promise<void> {
@@ -255,7 +251,7 @@ export class View {
       const { apiVersion } = this.#typeMeta;
       const version = { resourceVersion: this.#resourceVersion, continue: '', remainingItemCount: undefined };
       const head = { apiVersion, kind: this.#listKind, ...version };
-      return await storedList(this.#storage.objects(), this.#members, this.#wire, head);
+      return await storedList(this.#storage.objects(this.#members), this.#members, this.#wire, head);
     });
   }
 
@@ -345,6 +341,7 @@ export class View {
   /** Ends all watches and forgets the objects; the store's records are the caller's to remove. */
   drop(): void {
     this.endWatches();
+    this.#storage.release();
     this.#members = new Members(this.#settings.residentBytes);
     this.#appearances = new Appearances();
     this.#resourceVersion = '';
@@ -355,7 +352,7 @@ export class View {
   async #applyFirstList(load: FirstListLoad, head: ListHead): Promise<void> {
     this.#adopt(load.wire, head);
     this.#members = load.members;
-    await load.written();
+    this.#storage.adopt(await load.finish());
     // How its objects look is read from the store, where they have to be for that.
     if (!this.#leftAlone && !this.#members.resident) await this.#storage.writeAhead(load.rest());
     await this.#lookAtAll();
@@ -381,7 +378,7 @@ export class View {
       }
       const last = await this.#storage.item(this.#members, change.key);
       if (last === undefined) continue;
-      ops.push(this.#storage.delete(change.key));
+      ops.push(this.#storage.delete(change.key, this.#members));
       const stamped = this.#wire.withResourceVersion(last.bytes, change.resourceVersion);
       const frame = this.#told('DELETED', { ...last, bytes: stamped }, undefined);
       if (frame !== undefined) entries.push({ resourceVersion: change.resourceVersion, frame });
@@ -422,7 +419,7 @@ export class View {
       const deleted = frame.type === 'DELETED';
       const key = memberKey(item.namespace, item.name);
       versions.push([key, deleted ? undefined : item.resourceVersion]);
-      ops.push(deleted ? this.#storage.delete(key) : this.#storage.put(key, item.bytes));
+      ops.push(deleted ? this.#storage.delete(key, this.#members) : this.#storage.put(key, item.bytes));
     }
     const record = this.#record(version, this.#members.checksumAfter(versions));
     if (ops.length === 0) await this.#storage.writeRecord(record);
@@ -547,6 +544,7 @@ export class View {
       typeMeta: this.#typeMeta,
       listKind: this.#listKind,
       checksum,
+      ...(this.#storage.hasSegment ? { segment: true } : {}),
       ...(this.#appearances.checksum === 0 ? {} : { appearance: this.#appearances.checksum }),
       ...(this.#localChangeAt === undefined ? {} : { localChangeAt: this.#localChangeAt }),
     };
