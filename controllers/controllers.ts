@@ -60,7 +60,7 @@ export class Controllers {
     );
     this.#informers = new InformerSet({ api, log, clock, metrics, random });
     this.#recorder = new EventRecorder({ api, log, clock, metrics, instance: identity });
-    const controllers = factories.map((make) =>
+    const controllers = factories.flatMap((make) =>
       make({ api, informers: this.#informers, recorder: this.#recorder, log, clock, metrics: parts.metrics, random }),
     );
     this.#runs = controllers.map((controller) => new ControllerRun({ log, clock, metrics, random }, controller));

@@ -6,6 +6,9 @@ import type { Api } from './machinery/api.ts';
 import type { Controller } from './machinery/controller.ts';
 import type { Recorder } from './machinery/event-recorder.ts';
 import type { InformerSet } from './machinery/informer.ts';
+import { membershipController } from './membership/membership-controller.ts';
+import { nodePoolController } from './node-pool/node-pool-controller.ts';
+import { poolNodesController } from './node-pool/pool-nodes-controller.ts';
 
 /** What controllers are made of. */
 export interface ControllerParts {
@@ -20,6 +23,11 @@ export interface ControllerParts {
   readonly random: () => number;
 }
 
-export type ControllerFactory = (parts: ControllerParts) => Controller;
+/** Several controllers where they share what they know. */
+export type ControllerFactory = (parts: ControllerParts) => Controller | readonly Controller[];
 
-export const controllerFactories: readonly ControllerFactory[] = [];
+export const controllerFactories: readonly ControllerFactory[] = [
+  nodePoolController,
+  poolNodesController,
+  membershipController,
+];

@@ -5,6 +5,7 @@ import { systemClock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Controllers } from './controllers.ts';
+import { evictionGuard } from './eviction-guard/controllers.ts';
 import { KubeconfigAccess } from './machinery/kubeconfig-access.ts';
 import { controllerFactories } from './registry.ts';
 import type { ControllersSettings } from './settings.ts';
@@ -19,5 +20,6 @@ export async function runControllers(
   const access = new KubeconfigAccess(systemClock, settings.kubeconfig);
   const parts = { access, log, clock: systemClock, metrics: new Metrics(), random: Math.random };
   const identity = `${hostname()}_${randomUUID()}`;
-  await new Controllers(parts, { ...settings, version, identity }, controllerFactories).run(signal);
+  const guard = settings.evictionGuard ? [evictionGuard({ staySeconds: settings.podStaySeconds })] : [];
+  await new Controllers(parts, { ...settings, version, identity }, [...controllerFactories, ...guard]).run(signal);
 }

@@ -18,6 +18,18 @@ export const controllersSettingsSchema = {
     max: 10_000,
     doc: 'Requests to the API server per second, watches apart; twice as many at once after a pause.',
   },
+  evictionGuard: {
+    type: 'boolean',
+    default: true,
+    doc: 'Tell dead nodes of pools from those that are cut off, and see to their pods. Nodes without a hub are left to Kubernetes.',
+  },
+  podStaySeconds: {
+    type: 'count',
+    default: 86_400,
+    min: 300,
+    max: 315_360_000,
+    doc: 'How long pods stay on a node that is cut off, where neither the node nor its pool says so.',
+  },
   opsListen: {
     type: 'address',
     default: '127.0.0.1:10270',

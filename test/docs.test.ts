@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Metrics } from '../runtime/metrics.ts';
+import { GuardMetrics } from '../controllers/eviction-guard/metrics.ts';
 import { MachineryMetrics } from '../controllers/machinery/metrics.ts';
 import { filterMetrics } from '../yurthub/filters/metrics.ts';
 import { AgentMetrics } from '../tunnel-agent/metrics.ts';
@@ -27,6 +28,7 @@ const metricSets: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
   'yurthub/store': createStoreMetrics,
   'tunnel-agent': (metrics) => new AgentMetrics(metrics),
   'tunnel-server': (metrics) => new ServerMetrics(metrics),
+  'controllers/eviction-guard': (metrics) => new GuardMetrics(metrics),
   'controllers/machinery': (metrics) => {
     const made = new MachineryMetrics(metrics);
     made.controller('CONTROLLER');

@@ -49,6 +49,8 @@ export async function bundle(root, folder) {
     external: outside,
     define: { HOLDFAST_VERSION: JSON.stringify(version) },
     legalComments: 'none',
+    // V8 keeps the text of the bundle for as long as the process lives, so comments and indentation cost an edge node memory.
+    minifyWhitespace: true,
     logLevel: 'warning',
     metafile: true,
   };
@@ -66,6 +68,9 @@ export async function bundle(root, folder) {
     plugins: [requiredBuiltins],
     banner: { js: banner },
   });
+  // One character beyond Latin-1, and V8 keeps two bytes for each of them all.
+  if (readFileSync(path.resolve(root, folder, 'holdfast.mjs')).some((byte) => byte > 0x7f))
+    throw new Error('holdfast.mjs: not ASCII; write such characters of regular expressions as \\u escapes');
   const names = [executable, controllers]
     .flatMap(({ metafile }) => Object.keys(metafile.inputs))
     .map((file) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1])

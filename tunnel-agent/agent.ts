@@ -18,6 +18,8 @@ export interface AgentParts {
   readonly service: StreamService;
   readonly servers: ServerSet;
   readonly proxyFor: (host: string) => HttpProxy | undefined;
+  /** Learns what the policy needs to know, until `signal` aborts; never rejects. */
+  readonly learn: (signal: AbortSignal) => Promise<void>;
   readonly random: () => number;
 }
 
@@ -71,11 +73,12 @@ export class Agent {
       expiry();
       for (const { link } of this.#running.values()) link.renew();
     });
+    const learning = this.#parts.learn(signal);
     while (!signal.aborted) {
       await this.#refresh(signal);
       await this.#untilRefresh(clock, signal);
     }
-    await Promise.all([rotation, ...[...this.#running.values()].map(({ ended }) => ended)]);
+    await Promise.all([rotation, learning, ...[...this.#running.values()].map(({ ended }) => ended)]);
   }
 
   /** Starts links to new servers and ends those to servers that are no longer named. */

@@ -1,7 +1,6 @@
 // What the agent lets the tunnel reach: this node's kubelet, ports of this node that are listed, and pods in the networks
 // that are listed. A pure decision; everything else is refused, whoever asks.
 import { isLocalAddress } from '../tunnel/target.ts';
-import type { Networks } from '../tunnel/target.ts';
 import type { Endpoint } from '../runtime/settings.ts';
 
 export interface DialPolicy {
@@ -10,7 +9,7 @@ export interface DialPolicy {
   readonly kubelet: Endpoint;
   /** Further ports of this node. */
   readonly ports: readonly number[];
-  readonly podNetworks: Networks;
+  readonly podNetworks: { has(host: string): boolean };
   /** Whether an address is one of this host's own. */
   isOwnAddress(host: string): boolean;
 }
@@ -29,7 +28,7 @@ export function decideDial(target: Endpoint, policy: DialPolicy): DialDecision {
     return { allowed: true, dial: { host: byName ? policy.kubelet.host : host, port } };
   }
   if (policy.podNetworks.has(host)) return { allowed: true, dial: target };
-  return refuse(`${host} is neither this node nor in podNetworks`);
+  return refuse(`${host} is neither this node nor a pod of it`);
 }
 
 function refuse(why: string): DialDecision {

@@ -9,11 +9,13 @@ import type { BackoffSettings } from '../runtime/backoff.ts';
 import { CredentialFiles } from '../tunnel/credential-files.ts';
 import { livenessDefaults, type LivenessSettings } from '../tunnel/liveness.ts';
 import { Ops } from '../runtime/ops.ts';
+import { KubeApi } from '../tunnel/kube-api.ts';
 import { Networks } from '../tunnel/target.ts';
 import { windowsOf } from '../tunnel/window-settings.ts';
 import { Agent } from './agent.ts';
 import { bypassesProxy } from './http-proxy.ts';
 import { AgentMetrics } from './metrics.ts';
+import { PodNetworks } from './pod-networks.ts';
 import { ServerSet } from './server-set.ts';
 import type { AgentConfiguration } from './settings.ts';
 import { StreamService } from './stream-service.ts';
@@ -49,11 +51,15 @@ export function createAgent(
   const metrics = new AgentMetrics(parts.metrics);
   const { nodeName, httpProxy, noProxy } = settings;
   const proxyFor = (host: string): typeof httpProxy => (bypassesProxy(host, noProxy) ? undefined : httpProxy);
+  // What the settings list is all there is then.
+  const api =
+    settings.cluster === undefined || settings.podNetworks.length > 0 ? undefined : new KubeApi(settings.cluster);
+  const learned = api && new PodNetworks({ log, clock, api, random: Math.random }, { nodeName });
   const policy = {
     nodeName,
     kubelet: settings.kubeletAddress,
     ports: settings.allowPorts,
-    podNetworks: new Networks(settings.podNetworks),
+    podNetworks: learned ?? new Networks(settings.podNetworks),
     isOwnAddress,
   };
   const service = new StreamService(
@@ -76,6 +82,10 @@ export function createAgent(
         },
       ),
       proxyFor,
+      learn: async (signal) => {
+        await learned?.run(signal);
+        api?.close();
+      },
       random: Math.random,
     },
     {

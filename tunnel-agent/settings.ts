@@ -1,7 +1,7 @@
 // The settings of `holdfast tunnel-agent`: the table, and what follows from it and from a kubeconfig.
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { parseKubeconfig, type PemSource } from '../kube/kubeconfig.ts';
+import { parseKubeconfig, type Kubeconfig, type PemSource } from '../kube/kubeconfig.ts';
 import { SettingsError } from '../runtime/errors.ts';
 import type { RawSettings, SettingsOf, SettingsSchema } from '../runtime/settings.ts';
 import { readSettings } from '../runtime/settings.ts';
@@ -39,7 +39,7 @@ export const agentSettingsSchema = {
   podNetworks: {
     type: 'networks',
     default: [],
-    doc: "Networks of this node's pods that the tunnel may reach, on every port.",
+    doc: "Networks of this node's pods that the tunnel may reach, on every port. Default: spec.podCIDRs of the Node, where kubeconfig is set.",
   },
   proxy: {
     type: 'text',
@@ -75,6 +75,8 @@ export const agentSettingsSchema = {
 export interface AgentConfiguration extends SettingsOf<typeof agentSettingsSchema> {
   readonly nodeName: string;
   readonly credentials: CredentialSources;
+  /** The API server, and who to be there; undefined without a kubeconfig. */
+  readonly cluster: Kubeconfig | undefined;
   readonly httpProxy: HttpProxy | undefined;
   readonly noProxy: string;
 }
@@ -125,7 +127,14 @@ export function readAgentSettings(flags: RawSettings, environment: ProxyEnvironm
     problems.push(`proxy: ${(error as Error).message}`);
   }
   if (problems.length > 0) throw new SettingsError(problems);
-  return { ...settings, nodeName, credentials, httpProxy, noProxy: settings.noProxy ?? environment.noProxy };
+  return {
+    ...settings,
+    nodeName,
+    credentials,
+    cluster: kubeconfig,
+    httpProxy,
+    noProxy: settings.noProxy ?? environment.noProxy,
+  };
 }
 
 /** Undefined for a certificate of somebody else, or for none, which is then a problem of its own. */

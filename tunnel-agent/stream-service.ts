@@ -4,7 +4,7 @@ import net from 'node:net';
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
-import { detailHeader, headerText, reasonHeader, RefusedError, refusalOf } from '../tunnel/refusal.ts';
+import { headerText, RefusedError, refusalOf, refuseStream } from '../tunnel/refusal.ts';
 import { http2End, socketEnd, splice } from '../tunnel/splice.ts';
 import { formatTarget, parseTarget } from '../tunnel/target.ts';
 import { helloPath, versionHeader } from '../tunnel/wire.ts';
@@ -75,12 +75,7 @@ export class StreamService {
       const refusal = error instanceof RefusedError ? error : new RefusedError('failed', String(error), error);
       metrics.dial(refusal.reason);
       log.debug('a connection was refused', { target: authority, reason: refusal.reason, why: refusal.message });
-      if (!stream.destroyed && !stream.closed)
-        stream.respond(
-          { ':status': refusal.status, [reasonHeader]: refusal.reason, [detailHeader]: headerText(refusal.message) },
-          { endStream: true },
-        );
-      stream.resume();
+      refuseStream(stream, refusal);
     } finally {
       this.#open -= 1;
       metrics.streams.set(this.#open);

@@ -5,7 +5,8 @@ import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../runtime/clock.ts';
 import { TunnelError } from '../tunnel/errors.ts';
 import { Liveness, type LivenessSettings } from '../tunnel/liveness.ts';
-import { detailHeader, headerText, isRefusalReason, reasonHeader, RefusedError } from '../tunnel/refusal.ts';
+import { openStream } from '../tunnel/open-stream.ts';
+import { headerText } from '../tunnel/refusal.ts';
 import {
   helloPath,
   peersHeader,
@@ -135,46 +136,17 @@ export class AgentSession {
    * stream ends it.
    */
   async open(target: string, signal: AbortSignal): Promise<ClientHttp2Stream> {
-    let stream: ClientHttp2Stream;
-    try {
-      stream = this.#session.request({ ':method': 'CONNECT', ':authority': target }, { endStream: false });
-    } catch (error) {
-      throw new RefusedError('broken', `node ${this.node}: the connection of its agent is closed`, error);
-    }
     this.#streams += 1;
-    stream.once('close', () => (this.#streams -= 1));
-    stream.on('error', () => undefined);
-    return await new Promise((resolve, reject) => {
-      const done = (): void => {
-        signal.removeEventListener('abort', aborted);
-        stream.off('response', answered).off('close', closed);
-      };
-      const aborted = (): void => {
-        done();
-        stream.destroy(new Error('cancelled'));
-        reject(signal.reason as Error);
-      };
-      const closed = (): void => {
-        done();
-        reject(new RefusedError('broken', `node ${this.node}: the connection of its agent broke`));
-      };
-      const answered = (headers: http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader): void => {
-        done();
-        if (headers[':status'] === 200) {
-          resolve(stream);
-          return;
-        }
-        stream.resume();
-        stream.close();
-        const reason = headers[reasonHeader];
-        const detail = headerText(String(headers[detailHeader] ?? `status ${headers[':status']}`));
-        reject(new RefusedError(isRefusalReason(reason) ? reason : 'failed', `node ${this.node}: ${detail}`));
-      };
-      stream.once('response', answered);
-      stream.once('close', closed);
-      if (signal.aborted) aborted();
-      else signal.addEventListener('abort', aborted, { once: true });
-    });
+    const over = (): void => void (this.#streams -= 1);
+    try {
+      const stream = await openStream(this.#session, target, `node ${this.node}`, signal);
+      if (stream.closed) over();
+      else stream.once('close', over);
+      return stream;
+    } catch (error) {
+      over();
+      throw error;
+    }
   }
 
   /** Tells the agent to look for other servers; open streams go on. */

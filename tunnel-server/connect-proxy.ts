@@ -11,7 +11,7 @@ import { TunnelError } from '../tunnel/errors.ts';
 import { RefusedError } from '../tunnel/refusal.ts';
 import type { Authorizer, ClientIdentity } from './authorizer.ts';
 import type { Connector } from './connector.ts';
-import { forwardRequest } from './forward-request.ts';
+import { forwardRequest } from '../tunnel/forward-request.ts';
 import { proxyToken } from './proxy-credential.ts';
 import type { Route } from './route.ts';
 

@@ -1,15 +1,16 @@
 // Carries out one CONNECT, whichever way it came in: finds the route, dials within the deadline, answers, and joins the two.
+import type { ServerHttp2Stream } from 'node:http2';
 import type net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../runtime/clock.ts';
 import { LinkedAbort } from '../runtime/linked-abort.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Endpoint } from '../runtime/settings.ts';
-import { headerText, RefusedError } from '../tunnel/refusal.ts';
+import { carry, connectAnswers, type Answers } from '../tunnel/client-connection.ts';
+import { headerText, RefusedError, refuseStream } from '../tunnel/refusal.ts';
 import { http2End, socketEnd, splice, type SpliceEnd } from '../tunnel/splice.ts';
 import { formatTarget, parseTarget } from '../tunnel/target.ts';
 import { dialDirectly } from './direct-dial.ts';
-import { EarlyBytes } from './early-bytes.ts';
 import type { ServerMetrics, Way } from './metrics.ts';
 import type { Registry } from './registry.ts';
 import { route, type Route, type RouteView } from './route.ts';
@@ -38,6 +39,10 @@ export interface OpenRequest {
 
 export interface JoinRequest extends OpenRequest {
   readonly socket: net.Socket;
+}
+
+export interface AttachRequest extends OpenRequest {
+  readonly stream: ServerHttp2Stream;
 }
 
 export interface ConnectRequest extends JoinRequest {
@@ -73,52 +78,42 @@ export class Connector {
   /** Answers a CONNECT and joins the two ends. Resolves when the connection is over; never rejects. */
   async connect(request: ConnectRequest): Promise<void> {
     const { socket } = request;
-    await this.#carry(
-      request,
-      request.head,
-      (refusal) => (refusal === undefined ? socket.destroy() : refuse(socket, refusal)),
-      () => {
-        socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
-        return new Promise<void>((resolve) => {
-          const hold = this.#parts.clock.after(holdMs, resolve);
-          for (const event of ['data', 'end', 'close'] as const) socket.once(event, () => (hold.cancel(), resolve()));
-        });
-      },
-    );
+    const hold = (): Promise<void> =>
+      new Promise((resolve) => {
+        const timer = this.#parts.clock.after(holdMs, resolve);
+        for (const event of ['data', 'end', 'close'] as const) socket.once(event, () => (timer.cancel(), resolve()));
+      });
+    await this.#carry(request, connectAnswers(socket, hold));
   }
 
   /** Joins a client that knows nothing of a tunnel; it is reset if there is no way. Resolves as `connect` does. */
   async join(request: JoinRequest): Promise<void> {
-    await this.#carry(
-      request,
-      Buffer.alloc(0),
-      () => socketEnd(request.socket).reset(),
-      () => Promise.resolve(),
-    );
+    const { socket } = request;
+    const refused = (): void => socketEnd(socket).reset();
+    await this.#carry({ ...request, head: Buffer.alloc(0) }, { refused, accepted: () => Promise.resolve() });
   }
 
-  /** `refused` gets nothing when the client left. `accepted` gives what holds back the far end. */
-  async #carry(
-    request: JoinRequest,
-    head: Buffer,
-    refused: (refusal: RefusedError | undefined) => void,
-    accepted: () => Promise<void>,
-  ): Promise<void> {
-    const { way, socket } = request;
-    const abort = new AbortController();
-    const early = new EarlyBytes(socket, head, () => abort.abort());
-    this.#opened(way, socket);
-    let far: SpliceEnd;
+  /** Answers a stream of HTTP/2 and joins it. Resolves as `connect` does. */
+  async attach(request: AttachRequest): Promise<void> {
+    const { way, stream } = request;
+    const gone = new AbortController();
+    stream.once('close', () => gone.abort());
+    this.#opened(way, stream);
     try {
-      far = await this.#reach(request, abort.signal);
+      const far = await this.#reach(request, gone.signal);
+      stream.respond({ ':status': 200 });
+      const result = await splice(http2End(stream), far);
+      this.#parts.metrics.bytes(way, result.backBytes, result.forthBytes);
     } catch (error) {
-      early.drop();
-      refused(error instanceof RefusedError ? error : undefined);
-      return;
+      if (error instanceof RefusedError) refuseStream(stream, error);
     }
-    early.giveBack();
-    const result = await splice(socketEnd(socket), far, accepted());
-    this.#parts.metrics.bytes(way, result.backBytes, result.forthBytes);
+  }
+
+  async #carry(request: ConnectRequest, answers: Answers): Promise<void> {
+    const { way, socket } = request;
+    this.#opened(way, socket);
+    const result = await carry(request, (gone) => this.#reach(request, gone), answers);
+    if (result !== undefined) this.#parts.metrics.bytes(way, result.backBytes, result.forthBytes);
   }
 
   /** A connection for a caller that speaks on it itself, and ends it. Rejects with RefusedError, or when `gone` aborts. */
@@ -212,18 +207,3 @@ export class Connector {
 }
 
 const cancelled = new Error('the client left');
-
-function refuse(socket: net.Socket, refusal: RefusedError): void {
-  if (socket.destroyed) return;
-  const text = headerText(refusal.message);
-  const body = `${text}\n`;
-  socket.on('error', () => undefined);
-  socket.end(
-    `HTTP/1.1 ${refusal.status} ${text}\r\nHoldfast-Reason: ${refusal.reason}\r\n` +
-      (refusal.reason === 'unauthenticated' ? 'Proxy-Authenticate: Bearer\r\nProxy-Authenticate: Basic\r\n' : '') +
-      `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
-  );
-  // What the client still sends is not wanted; a client that never ends its side must not keep the descriptor.
-  socket.resume();
-  socket.destroySoon();
-}

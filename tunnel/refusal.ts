@@ -1,5 +1,6 @@
 // Why a connection through the tunnel was not made. The reasons travel in the answer to CONNECT, and people see the text:
 // kubectl and Prometheus print the reason phrase of the status line.
+import type { ServerHttp2Stream } from 'node:http2';
 
 /** Each reason is one HTTP status, so that a client without our header can tell them apart as well. */
 export const refusalStatus = {
@@ -50,6 +51,16 @@ export class RefusedError extends Error {
   get status(): number {
     return refusalStatus[this.reason];
   }
+}
+
+/** Answers a CONNECT over HTTP/2, if it can still be answered. */
+export function refuseStream(stream: ServerHttp2Stream, { status, reason, message }: RefusedError): void {
+  if (!stream.destroyed && !stream.closed)
+    stream.respond(
+      { ':status': status, [reasonHeader]: reason, [detailHeader]: headerText(message) },
+      { endStream: true },
+    );
+  stream.resume();
 }
 
 export function isRefusalReason(text: unknown): text is RefusalReason {

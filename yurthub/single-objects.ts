@@ -1,6 +1,8 @@
 // What was read by name, kept for when the cloud is out of reach: objects of which a node may read no collection (PVC,
 // PV, VolumeAttachment, CSINode …), and discovery as last seen. Kept as the API server answered, per Accept header.
 import { hash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { gunzip, gzip } from 'node:zlib';
 import { LRUCache } from 'lru-cache';
 import type { ResourceRequest } from '../kube/request-info.ts';
 import { compareResourceVersions } from '../kube/resource-version.ts';
@@ -25,6 +27,11 @@ export interface SingleObjectsSettings {
 
 /** Never kept: what changes by the second, what is a secret in itself, what is answered by other means. */
 const neverKept = new Set(['events', 'leases', 'tokenreviews', 'subjectaccessreviews', 'certificatesigningrequests']);
+
+/** Ends the media type in the first line of a record whose body is compressed. */
+const compressedMark = '\tgzip';
+const compress = promisify(gzip);
+const decompress = promisify(gunzip);
 
 export class SingleObjects {
   readonly #store: Store;
@@ -84,7 +91,10 @@ export class SingleObjects {
 
   async #put(request: HubRequest, key: string, body: Buffer, headers: Headers): Promise<void> {
     const contentType = headerValue(headers, 'content-type') ?? 'application/json';
-    const record = Buffer.concat([Buffer.from(`${contentType}\n`), body]);
+    // A schema of 1.4 MB as it is would pass through the store's buffers several times over, and leave holes of that size in the heap.
+    const record = request.info.isResource
+      ? Buffer.concat([Buffer.from(`${contentType}\n`), body])
+      : Buffer.concat([Buffer.from(`${contentType}${compressedMark}\n`), await compress(body)]);
     const evicted = this.#evicted.splice(0).map((old) => ({ type: 'del', key: old }) as const);
     const value = this.#protected(request, key, record);
     await this.#store.write([{ type: 'put', key, value }, ...evicted], 'written');
@@ -122,7 +132,13 @@ export class SingleObjects {
       if (value === undefined) continue;
       const record = this.#revealed(request, key, value);
       const end = record.indexOf(10);
-      kept.push({ key, contentType: record.toString('latin1', 0, end), body: record.subarray(end + 1) });
+      const type = record.toString('latin1', 0, end);
+      const body = record.subarray(end + 1);
+      kept.push(
+        type.endsWith(compressedMark)
+          ? { key, contentType: type.slice(0, -compressedMark.length), body: await decompress(body) }
+          : { key, contentType: type, body },
+      );
     }
     return kept;
   }

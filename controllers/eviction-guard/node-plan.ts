@@ -21,6 +21,11 @@ export function standingOf(node: GuardedNode): VerdictKind | undefined {
   return entry?.[0] as VerdictKind | undefined;
 }
 
+/** Whether anything on the Node is the guard's. */
+export function isMarked(node: GuardedNode): boolean {
+  return node.condition !== undefined || node.taints.some(isCutOff) || node.taints.some(isOurOutOfService);
+}
+
 export interface NodePlan {
   /** Merge patch of the Node, with its version: taints are one list, and others change it too. */
   readonly taints: { readonly metadata: object; readonly spec: { readonly taints: readonly Taint[] } } | undefined;
@@ -42,19 +47,24 @@ export function planNode(node: GuardedNode, verdict: Verdict | undefined, now: s
 function plannedTaints(node: GuardedNode, verdict: Verdict | undefined, now: string): Taint[] | undefined {
   const kind = verdict?.kind;
   let taints = [...node.taints];
-  const isHere = (taint: Taint): boolean => taint.key === cutOffTaint.key && taint.effect === cutOffTaint.effect;
   const isWellAgain = kind === 'alive' || kind === undefined;
-  if (isWellAgain) taints = taints.filter((taint) => !isHere(taint));
-  else if (!taints.some(isHere)) taints.push({ ...cutOffTaint });
-  // One that a person set is a person's to take away.
-  const isOurs = (taint: Taint): boolean =>
-    taint.key === outOfServiceTaint.key && taint.value === outOfServiceTaint.value;
-  if (isWellAgain) taints = taints.filter((taint) => !isOurs(taint));
+  if (isWellAgain) taints = taints.filter((taint) => !isCutOff(taint));
+  else if (!taints.some(isCutOff)) taints.push({ ...cutOffTaint });
+  if (isWellAgain) taints = taints.filter((taint) => !isOurOutOfService(taint));
   else if (kind === 'dead' && node.fenced && !taints.some(({ key }) => key === outOfServiceTaint.key))
     taints.push({ ...outOfServiceTaint, timeAdded: now });
   return taints.length === node.taints.length && taints.every((taint, n) => taint === node.taints[n])
     ? undefined
     : taints;
+}
+
+function isCutOff({ key, effect }: Taint): boolean {
+  return key === cutOffTaint.key && effect === cutOffTaint.effect;
+}
+
+/** One that a person set is a person's to take away. */
+function isOurOutOfService({ key, value }: Taint): boolean {
+  return key === outOfServiceTaint.key && value === outOfServiceTaint.value;
 }
 
 function plannedCondition(node: GuardedNode, verdict: Verdict | undefined, now: string): NodePlan['condition'] {

@@ -24,6 +24,7 @@ export function guardedNode(change: Partial<GuardedNode> = {}): GuardedNode {
     autonomy: undefined,
     cordoned: false,
     fenced: false,
+    bootID: 'boot-1',
     taints: [],
     heartbeat: undefined,
     condition: undefined,

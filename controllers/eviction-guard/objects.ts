@@ -34,6 +34,8 @@ export interface GuardedNode extends ApiObject {
   readonly cordoned: boolean;
   /** Declared so, for the boot that the Node shows. */
   readonly fenced: boolean;
+  /** Of the boot that the Node shows; '' when it shows none. */
+  readonly bootID: string;
   readonly taints: readonly Taint[];
   /** Of the kubelet, in the Ready condition. */
   readonly heartbeat: string | undefined;

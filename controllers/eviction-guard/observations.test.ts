@@ -15,7 +15,7 @@ const report = (seq: number, change: Partial<Report> = {}): string =>
   });
 
 function watching(): {
-  readonly see: (atSeconds: number, renewTime: string, report?: string, uid?: string) => void;
+  readonly see: (atSeconds: number, renewTime: string, report?: string, uid?: string, version?: number) => void;
   readonly at: (seconds: number) => ReturnType<Observations['of']>;
   readonly observations: Observations;
   readonly refusals: Refusal[];
@@ -23,8 +23,8 @@ function watching(): {
   const refusals: Refusal[] = [];
   const observations = new Observations((refusal) => refusals.push(refusal));
   return {
-    see: (atSeconds, renewTime, text, uid = 'u1') => {
-      const seen: LeaseSeen = { nodeName: 'edge-1', uid, renewTime, report: text };
+    see: (atSeconds, renewTime, text, uid = 'u1', version = atSeconds + 1) => {
+      const seen: LeaseSeen = { nodeName: 'edge-1', uid, resourceVersion: `${version}`, renewTime, report: text };
       observations.lease(seen, atSeconds * 1000);
     },
     at: (seconds) => observations.of('edge-1', seconds * 1000),
@@ -60,6 +60,15 @@ test('the same Lease again, as by a new list, is no sign', () => {
   see(10, 'b', report(1));
   see(40, 'b', report(1));
   expect(at(50)).toMatchObject({ silentSeconds: 40, heardForSeconds: 0 });
+});
+
+test('what a watch brings after a list that was read meanwhile is no sign, and no replay', () => {
+  const { see, at, refusals } = watching();
+  see(0, 'a', report(1));
+  see(10, 'c', report(3), 'u1', 103);
+  see(50, 'b', report(2), 'u1', 102);
+  expect(at(60)).toMatchObject({ silentSeconds: 50 });
+  expect(refusals).toEqual([]);
 });
 
 test('contact begins anew after a break of more than two renewals', () => {

@@ -1,11 +1,13 @@
 // What the guard itself saw of each node, in its own monotonic time. Whatever an edge clock says is only compared with what it
 // said before: a Lease that changed is a sign of life at the moment when the guard learned of it.
+import { compareResourceVersions } from '../../kube/resource-version.ts';
 import { parseReport, type Report, type ReportProblem } from '../../peers/report.ts';
 
 /** Of a node's Lease in kube-node-lease, what the guard looks at. */
 export interface LeaseSeen {
   readonly nodeName: string;
   readonly uid: string;
+  readonly resourceVersion: string;
   readonly renewTime: string | undefined;
   /** The annotation `holdfast.dev/peers`. */
   readonly report: string | undefined;
@@ -41,6 +43,7 @@ const rememberedBoots = 16;
 
 interface Record {
   uid: string;
+  resourceVersion: string;
   readonly firstMs: number;
   renewTime: string | undefined;
   heartbeat: string | undefined;
@@ -64,6 +67,9 @@ export class Observations {
   /** Takes up a Lease as it came by list or watch; one that says nothing new is no sign. `nowMs`: monotonic. */
   lease(seen: LeaseSeen, nowMs: number): void {
     const record = this.#record(seen.nodeName, seen, nowMs);
+    // A watch that comes after a list that was read meanwhile: an old sign is none.
+    if (seen.uid === record.uid && compareResourceVersions(seen.resourceVersion, record.resourceVersion) < 0) return;
+    record.resourceVersion = seen.resourceVersion;
     // Also backwards: an edge clock was set right. Only the node itself can write this.
     if (seen.renewTime !== record.renewTime || seen.uid !== record.uid) this.#sign(record, nowMs);
     record.renewTime = seen.renewTime;
@@ -94,6 +100,11 @@ export class Observations {
     this.#records.delete(nodeName);
   }
 
+  /** Whether the node's Lease has ever carried a report, readable or not: a hub of ours runs there. */
+  hasHub(nodeName: string): boolean {
+    return this.#records.get(nodeName)?.text !== undefined;
+  }
+
   of(nodeName: string, nowMs: number): Observed | undefined {
     const record = this.#records.get(nodeName);
     if (record === undefined) return undefined;
@@ -116,6 +127,7 @@ export class Observations {
     if (record === undefined) {
       record = {
         uid: seen.uid,
+        resourceVersion: seen.resourceVersion,
         firstMs: nowMs,
         renewTime: seen.renewTime,
         heartbeat: undefined,

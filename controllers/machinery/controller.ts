@@ -14,7 +14,12 @@ export interface Watch {
   /** Resolves when the collection has been listed. */
   whenSynced(): Promise<void>;
   /** Calls `add` for each key that a change concerns; gives the way to end that. */
-  subscribe(add: (key: string) => void): () => void;
+  subscribe(add: (key: string, afterMs: number) => void): () => void;
+}
+
+export interface WatchOptions {
+  /** So long after a change its keys are due: many changes of one moment are then looked at together. */
+  readonly afterMs?: number;
 }
 
 export interface Outcome {
@@ -39,12 +44,13 @@ export interface Controller {
 export function watch<T extends ApiObject, I extends string>(
   informer: Informer<T, I>,
   keysOf: (change: Change<T>) => Iterable<string>,
+  { afterMs = 0 }: WatchOptions = {},
 ): Watch {
   return {
     whenSynced: () => informer.whenSynced(),
     subscribe: (add) =>
       informer.subscribe((change) => {
-        for (const key of keysOf(change)) add(key);
+        for (const key of keysOf(change)) add(key, afterMs);
       }),
   };
 }
@@ -55,6 +61,8 @@ export interface ControllerRunParts {
   readonly metrics: MachineryMetrics;
   readonly random: () => number;
 }
+
+const soonMs = 10_000;
 
 export class ControllerRun {
   readonly #parts: ControllerRunParts;
@@ -75,9 +83,9 @@ export class ControllerRun {
     metrics.controller(controller.name);
   }
 
-  /** Keys that are due or at work: 0 when all that was told of has been looked at. */
+  /** Keys that are due or at work, or will be within seconds: 0 when all that was told of has been looked at. */
   get pending(): number {
-    return this.#queue.size;
+    return this.#queue.size + this.#queue.dueWithin(soonMs);
   }
 
   /** Until `signal` aborts and what was at work has ended; never rejects. May be called again after. */
@@ -92,7 +100,8 @@ export class ControllerRun {
       // All of them first: by half of what there is, a reconcile would take the other half for gone.
       await Promise.race([Promise.all(watches.map((each) => each.whenSynced())), aborted.promise]);
       if (signal.aborted) return;
-      for (const each of watches) subscriptions.push(each.subscribe((key) => this.#queue.add(key)));
+      for (const each of watches)
+        subscriptions.push(each.subscribe((key, afterMs) => this.#queue.addAfter(key, afterMs)));
       await Promise.all(Array.from({ length: workers }, () => this.#work(signal)));
     } finally {
       signal.removeEventListener('abort', onAbort);

@@ -46,6 +46,12 @@ export class WorkQueue {
     return this.#due.size + this.#working.size;
   }
 
+  /** Keys that are not due yet and will be within `ms`. */
+  dueWithin(ms: number): number {
+    const untilMs = this.#parts.clock.monotonicMs() + ms;
+    return [...this.#later.values()].filter(({ atMs }) => atMs <= untilMs).length;
+  }
+
   add(key: string): void {
     this.#forgetTimer(key);
     if (this.#working.has(key)) this.#working.set(key, true);

@@ -77,6 +77,12 @@ export const nodePoolSpec = object(
     selector: optional(
       labelSelector({
         doc: 'Holdfast: nodes of no pool that have these labels become nodes of this one: they get the label apps.openyurt.io/nodepool. Those that have that label already stay where they are.',
+        rules: [
+          {
+            rule: '(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)',
+            message: 'an empty selector would take every node of the cluster: name a label, or leave selector out',
+          },
+        ],
       }),
     ),
     labels: optional(

@@ -108,10 +108,12 @@ const durationUnits: Readonly<Record<string, bigint>> = {
 export function parseDuration(text: string): bigint {
   const body = text.replace(/^[+-]/, '');
   if (body === '0') return 0n;
-  if (!/^(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+$/.test(body))
+  if (!/^(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+$/.test(body))
     throw new WireError('ERR_WIRE_MALFORMED', 'a duration is not in the form of Go');
   let total = 0n;
-  for (const [, whole = '', fraction = '', unit = ''] of body.matchAll(/(\d*)\.?(\d*)(ns|us|µs|μs|ms|s|m|h)/g)) {
+  for (const [, whole = '', fraction = '', unit = ''] of body.matchAll(
+    /(\d*)\.?(\d*)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/g,
+  )) {
     const scale = durationUnits[unit] ?? 0n;
     total += BigInt(whole === '' ? '0' : whole) * scale;
     if (fraction !== '') total += (BigInt(fraction) * scale) / 10n ** BigInt(fraction.length);

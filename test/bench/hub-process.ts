@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { waitFor } from '../cluster/commands.ts';
+import { edgeEnvironment, edgeNodeFlags } from '../cluster/edge-runtime.ts';
 import { projectRoot } from '../cluster/project-root.ts';
 import { Child } from './child.ts';
 import { ask } from './client.ts';
@@ -23,11 +24,8 @@ export interface HubParts {
   readonly nodeFlags: readonly string[];
 }
 
-/** As config/node starts it: a heap that fits an edge host. */
-const nodeFlags = ['--max-semi-space-size=1', '--max-old-space-size=96'];
-const environment = { MALLOC_ARENA_MAX: '1' };
-
-export const hubCommand = `MALLOC_ARENA_MAX=1 node ${nodeFlags.join(' ')} dist/holdfast.mjs node`;
+const environmentText = Object.entries(edgeEnvironment).map(([name, value]) => `${name}=${value}`);
+export const hubCommand = [...environmentText, 'node', ...edgeNodeFlags, 'dist/holdfast.mjs node'].join(' ');
 
 /** The executable, or undefined when it is not built. */
 export function hubExecutable(): string | undefined {
@@ -111,14 +109,14 @@ export class Hub implements AsyncDisposable {
       argv: [
         ...this.#parts.pinning.measured,
         node,
-        ...nodeFlags,
+        ...edgeNodeFlags,
         ...this.#parts.nodeFlags,
         executable,
         'node',
         '--config',
         this.#configFile,
       ],
-      env: { ...process.env, ...environment },
+      env: { ...process.env, ...edgeEnvironment },
       signal: this.#parts.signal,
     });
     this.#parts.onStart(this.#child.pid);

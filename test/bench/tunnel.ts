@@ -11,6 +11,7 @@ import { createAgent } from '../../tunnel-agent/run.ts';
 import { readAgentSettings } from '../../tunnel-agent/settings.ts';
 import { CertificateAuthority } from '../cluster/certificates.ts';
 import { waitFor } from '../cluster/commands.ts';
+import { edgeEnvironment, edgeNodeFlags } from '../cluster/edge-runtime.ts';
 import { projectRoot } from '../cluster/project-root.ts';
 import { Child } from './child.ts';
 import { buildLoadTool } from './load-tool.ts';
@@ -55,7 +56,6 @@ interface Percentiles {
   p99Ms: number;
 }
 
-const edgeMemoryFlags = ['--max-semi-space-size=1', '--max-old-space-size=96'];
 const nodeName = 'bench-node';
 
 /** The median of each figure over the rounds. */
@@ -351,9 +351,10 @@ class TunnelBed implements AsyncDisposable {
   #holdfast(command: string, flags: readonly string[]): Child {
     const bundle = path.join(projectRoot(), 'dist', 'holdfast.mjs');
     // As the units in config/tunnel start them: small spaces on the edge only.
-    const memoryFlags = command === 'tunnel-agent' ? edgeMemoryFlags : [];
-    const argv = [process.execPath, ...memoryFlags, bundle, command, '--log-level=warn', ...flags];
-    return new Child({ name: command, argv, env: { ...process.env, MALLOC_ARENA_MAX: '1' }, signal: this.#signal });
+    const onEdge = command === 'tunnel-agent';
+    const argv = [process.execPath, ...(onEdge ? edgeNodeFlags : []), bundle, command, '--log-level=warn', ...flags];
+    const env = { ...process.env, ...(onEdge ? edgeEnvironment : { MALLOC_ARENA_MAX: '1' }) };
+    return new Child({ name: command, argv, env, signal: this.#signal });
   }
 
   #write(name: string, content: string): string {

@@ -21,7 +21,8 @@ export type Program =
   | 'kube-proxy'
   | 'kubectl'
   | 'kubelet'
-  | 'wanqueue';
+  | 'wanqueue'
+  | 'webhook';
 
 /** What a control plane and its nodes need. */
 export const clusterPrograms: readonly Program[] = [
@@ -41,8 +42,11 @@ export const servicePrograms: readonly Program[] = ['coredns', 'in-cluster'];
 /** What a cluster by kubeadm needs besides the programs of the others. */
 export const kubeadmPrograms: readonly Program[] = ['kubeadm', 'coredns'];
 
+/** What the tunnel's drill has in a pod; seconds to build. */
+export const tunnelPrograms: readonly Program[] = ['webhook'];
+
 export const allPrograms: readonly Program[] = [
-  ...new Set([...clusterPrograms, ...servicePrograms, ...kubeadmPrograms]),
+  ...new Set([...clusterPrograms, ...servicePrograms, ...kubeadmPrograms, ...tunnelPrograms]),
 ];
 
 export const kubernetesVersion = 'v1.34.4';
@@ -51,13 +55,13 @@ const kubebuilderPrograms: readonly Program[] = ['etcd', 'kube-apiserver', 'kube
 
 interface Source {
   /** Folder below test/cluster/binaries with a go.mod. */
-  module: 'etcd' | 'kubeadm' | 'kubernetes' | 'services' | 'wanqueue';
+  module: 'etcd' | 'kubeadm' | 'kubernetes' | 'services' | 'wanqueue' | 'webhook';
   package: string;
 }
 
 function sourceOf(program: Program): Source {
   if (program === 'etcd') return { module: 'etcd', package: 'go.etcd.io/etcd/server/v3' };
-  if (program === 'wanqueue') return { module: 'wanqueue', package: '.' };
+  if (program === 'wanqueue' || program === 'webhook') return { module: program, package: '.' };
   if (program === 'coredns' || program === 'in-cluster') return { module: 'services', package: `./${program}` };
   if (program === 'kubeadm') return { module: 'kubeadm', package: 'k8s.io/kubernetes/cmd/kubeadm' };
   return { module: 'kubernetes', package: `k8s.io/kubernetes/cmd/${program}` };

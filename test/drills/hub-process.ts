@@ -6,6 +6,7 @@ import { ApiClient } from '../cluster/api-client.ts';
 import type { PemPair } from '../cluster/certificates.ts';
 import { waitFor } from '../cluster/commands.ts';
 import type { ControlPlane } from '../cluster/control-plane.ts';
+import { edgeEnvironment, edgeNodeFlags } from '../cluster/edge-runtime.ts';
 import { kubeletPaths } from '../cluster/node-files.ts';
 import type { EdgeNode } from '../cluster/node.ts';
 import { childrenOf, logTail } from '../cluster/processes.ts';
@@ -68,9 +69,8 @@ export class HubProcess {
       const supervisor = path.join(projectRoot(), 'config', 'node', 'supervise.sh');
       await this.#node.startProcess('hub', ['sh', supervisor, process.execPath, ...program], env);
     } else {
-      env['MALLOC_ARENA_MAX'] = '1';
-      const flags = ['--max-semi-space-size=1', '--max-old-space-size=96'];
-      await this.#node.startProcess('hub', [process.execPath, ...flags, ...program], env);
+      Object.assign(env, edgeEnvironment);
+      await this.#node.startProcess('hub', [process.execPath, ...edgeNodeFlags, ...program], env);
     }
   }
 

@@ -6,6 +6,7 @@ import { failures } from './tunnel/failures.ts';
 import { scrapes } from './tunnel/scrapes.ts';
 import { TunnelStage } from './tunnel/stage.ts';
 import { verbs } from './tunnel/verbs.ts';
+import { webhooks } from './tunnel/webhooks.ts';
 import { withoutTunnel } from './tunnel/without.ts';
 
 export const tunnel: Drill = {
@@ -21,6 +22,7 @@ export const tunnel: Drill = {
     await stage.startAgents();
     if (wanted('b')) await report.part('(b) every verb, both sites', () => verbs(stage));
     if (wanted('p')) await report.part('(p) Prometheus and people through the proxy', () => scrapes(stage));
+    if (wanted('w')) await report.part('(w) webhooks and aggregated APIs on edge nodes', () => webhooks(stage));
     if (wanted('c')) await report.part('(c) links and servers that fail', () => failures(stage));
     if (wanted('d')) await report.part('(d) DNAT mode, an API server without EgressSelector', () => dnat(stage));
     for (const line of stage.memory()) report.say(line);

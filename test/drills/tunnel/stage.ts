@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { binary } from '../../cluster/binaries.ts';
 import { Cluster } from '../../cluster/cluster.ts';
+import { edgeEnvironment, edgeNodeFlags } from '../../cluster/edge-runtime.ts';
 import { runFully, waitFor } from '../../cluster/commands.ts';
 import type { RunOptions, RunResult } from '../../cluster/commands.ts';
 import { registryName } from '../../cluster/images.ts';
@@ -23,7 +24,6 @@ const sharedLan = 77;
 const agentPort = 10262;
 const opsPort = 10265;
 const proxyPort = 10264;
-const memoryFlags = ['--max-semi-space-size=1', '--max-old-space-size=96'];
 
 const tunnelLabel = '--node-labels=holdfast.dev/tunnel=true';
 
@@ -70,6 +70,8 @@ export class TunnelStage {
         apiserverArgs: [
           `--egress-selector-config-file=${egress}`,
           '--kubelet-preferred-address-types=Hostname,InternalIP',
+          // Webhooks and aggregated APIs by the addresses of their pods.
+          '--enable-aggregator-routing=true',
         ],
         apiserverHosts: hosts,
       },
@@ -188,22 +190,19 @@ export class TunnelStage {
   }
 
   async startAgent(node: EdgeNode): Promise<void> {
-    const { clientCertificate, clusterCa } = kubeletPaths;
     const flags = [
       `--servers=${this.cluster.plane.address}:${agentPort}`,
-      `--certificate-file=${clientCertificate}`,
-      `--key-file=${clientCertificate}`,
-      `--server-ca-file=${clusterCa}`,
-      `--pod-networks=${node.site.podCidr}`,
+      // Certificate, CA, and where to ask for the networks of the pods.
+      `--kubeconfig=${kubeletPaths.kubeconfig}`,
     ];
-    const argv = [process.execPath, ...memoryFlags, this.#bundle, 'tunnel-agent', ...flags];
-    await node.startProcess('tunnel-agent', argv, { MALLOC_ARENA_MAX: '1' });
+    const argv = [process.execPath, ...edgeNodeFlags, this.#bundle, 'tunnel-agent', ...flags];
+    await node.startProcess('tunnel-agent', argv, edgeEnvironment);
   }
 
   /** One more node, with its pod and its agent; alone with its addresses, `192.168.LAN.10`. */
   async addNode(name: string, lan: number): Promise<EdgeNode> {
     const node = await this.cluster.addNode(name, { lan, kubeletArgs: [tunnelLabel] });
-    await this.cluster.waitForNode(name, true, 60_000);
+    await this.#registered(node);
     await this.cluster.plane.request('POST', '/api/v1/namespaces/default/pods', pod(name));
     await this.startAgent(node);
     await waitForPods(this.cluster.plane.api, name, 1, 60_000);
@@ -260,7 +259,7 @@ export class TunnelStage {
 
   async #populate(): Promise<void> {
     await this.applyConfig('rbac.yaml');
-    for (const { name } of this.nodes) await this.cluster.waitForNode(name, true, 60_000);
+    for (const node of this.nodes) await this.#registered(node);
     const accounts = '/api/v1/namespaces/default/serviceaccounts/default';
     await waitFor(
       'the default service account is there',
@@ -270,6 +269,13 @@ export class TunnelStage {
     for (const { name } of this.nodes)
       await this.cluster.plane.request('POST', '/api/v1/namespaces/default/pods', pod(name));
     for (const { name } of this.nodes) await waitForPods(this.cluster.plane.api, name, 1, 60_000);
+  }
+
+  /** Ready, and with the network of its pods, as the controllers of a cluster with `--allocate-node-cidrs` write it. */
+  async #registered({ name, site }: EdgeNode): Promise<void> {
+    await this.cluster.waitForNode(name, true, 60_000);
+    const spec = { podCIDR: site.podCidr, podCIDRs: [site.podCidr] };
+    await this.cluster.plane.request('PATCH', `/api/v1/nodes/${name}`, { spec });
   }
 
   #ops(urlPath: string): Promise<{ status: number; body: string }> {

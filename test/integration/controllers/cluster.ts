@@ -13,6 +13,30 @@ import { Metrics } from '../../../runtime/metrics.ts';
 import { waitFor } from '../../cluster/commands.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 
+/** As the service account that config/controllers gives its rights to. */
+export class ServiceAccountAccess implements Access {
+  readonly #agent = new https.Agent({ keepAlive: true });
+  readonly #connection: Connection;
+
+  private constructor(connection: Omit<Connection, 'agent'>) {
+    this.#connection = { ...connection, agent: this.#agent };
+  }
+
+  static async of(plane: ControlPlane): Promise<ServiceAccountAccess> {
+    const token = await plane.token('kube-system', 'holdfast-controllers');
+    const headers = { authorization: `Bearer ${token}` };
+    return new ServiceAccountAccess({ server: plane.url, tls: { ca: plane.ca }, headers });
+  }
+
+  async connection(): Promise<Connection> {
+    return this.#connection;
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
 /** With a client certificate of the cluster's CA. */
 export class CertificateAccess implements Access {
   readonly #agent = new https.Agent({ keepAlive: true });
@@ -51,30 +75,46 @@ export function machinery(access: Access): {
   };
 }
 
-interface Crd {
-  readonly metadata: { readonly name: string };
-  readonly spec: {
-    readonly group: string;
-    readonly names: { readonly plural: string };
-    readonly versions: readonly { readonly name: string }[];
+interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly spec?: {
+    readonly group?: string;
+    readonly names?: { readonly plural: string };
+    readonly versions?: readonly { readonly name: string }[];
   };
 }
 
-const crdFolder = path.join(__dirname, '..', '..', '..', 'config', 'crds');
+const configFolder = path.join(__dirname, '..', '..', '..', 'config');
 
-/** The CRDs of config/crds, and only them; resolves when they are served. */
-export async function installCrds(plane: ControlPlane): Promise<void> {
-  for (const file of readdirSync(crdFolder)) await installCrd(plane, readFileSync(path.join(crdFolder, file), 'utf8'));
+/** Files and folders below config/, by server-side apply as kubectl would; resolves when CRDs among them are served. */
+export async function applyConfig(plane: ControlPlane, ...places: readonly string[]): Promise<void> {
+  for (const place of places) {
+    const full = path.join(configFolder, place);
+    const files = place.endsWith('.yaml') ? [full] : readdirSync(full).map((file) => path.join(full, file));
+    for (const file of files.sort()) if (file.endsWith('.yaml')) await applyText(plane, readFileSync(file, 'utf8'));
+  }
 }
 
-export async function installCrd(plane: ControlPlane, yaml: string): Promise<void> {
+export async function applyText(plane: ControlPlane, yaml: string): Promise<void> {
   for (const document of parseAllDocuments(yaml)) {
-    const crd = document.toJS() as Crd;
-    await plane.request('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', crd);
-    const { group, names, versions } = crd.spec;
-    const served = `/apis/${group}/${versions[0]!.name}/${names.plural}`;
+    const object = document.toJS() as Manifest;
+    await plane.request('PATCH', `${pathOf(object)}?fieldManager=test&force=true`, object, {
+      contentType: 'application/apply-patch+yaml',
+    });
+    const { group, names, versions } = object.spec ?? {};
+    if (object.kind !== 'CustomResourceDefinition' || names === undefined) continue;
+    const served = `/apis/${group}/${versions?.[0]?.name}/${names.plural}`;
     await waitFor(`${served} is served`, async () => (await plane.rawRequest('GET', served)).status === 200, {
       deadlineMs: 30_000,
     });
   }
+}
+
+function pathOf({ apiVersion, kind, metadata }: Manifest): string {
+  const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  const namespace = metadata.namespace === undefined ? '' : `/namespaces/${metadata.namespace}`;
+  const plural = kind.toLowerCase().replace(/y$/, 'ie');
+  return `${root}${namespace}/${plural}s/${metadata.name}`;
 }

@@ -1,7 +1,7 @@
 // The CRD of NodePool on a real API server: what it takes, what it refuses, and what it says then.
 import { ControlPlane } from '../../cluster/control-plane.ts';
 import { describeWithApiserver } from '../../cluster/integration.ts';
-import { installCrds } from './cluster.ts';
+import { applyConfig } from './cluster.ts';
 
 const collection = '/apis/apps.openyurt.io/v1beta2/nodepools';
 
@@ -10,7 +10,7 @@ describeWithApiserver('the CRD of NodePool', () => {
 
   beforeAll(async () => {
     plane = await ControlPlane.start({ controllers: false });
-    await installCrds(plane);
+    await applyConfig(plane, 'crds/apps.openyurt.io_nodepools.yaml');
   }, 120_000);
   afterAll(async () => {
     await plane?.stop();

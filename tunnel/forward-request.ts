@@ -3,7 +3,7 @@
 import http, { type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { connectionHeaders } from '../runtime/headers.ts';
-import { headerText, RefusedError } from '../tunnel/refusal.ts';
+import { headerText, RefusedError } from './refusal.ts';
 
 /** A connection to an authority; rejects with RefusedError, or when `gone` aborts. */
 export type OpenConnection = (authority: string, gone: AbortSignal) => Promise<Duplex>;
