@@ -17,6 +17,8 @@ import type { Endpoint } from '../../runtime/settings.ts';
 import type { Exchange, ExchangeHooks } from './exchange.ts';
 import { H1Exchange } from './h1-exchange.ts';
 import { H2Exchange } from './h2-exchange.ts';
+import { PlainConnection } from './http1/plain-connection.ts';
+import { RequestFieldNames } from './http1/plain-head.ts';
 import type { FrontMetrics } from './metrics.ts';
 import { refuse } from './upgrade.ts';
 
@@ -56,6 +58,8 @@ export class Listener {
   readonly #sockets = new Set<Duplex>();
   /** `session.socket` is a proxy that throws once the session is over; these are the sockets themselves. */
   readonly #sessions = new Map<Http2Session, TLSSocket>();
+  readonly #plain = new Set<PlainConnection>();
+  readonly #names = new RequestFieldNames();
   #accepted: TLSSocket | undefined;
 
   constructor(parts: ListenerParts, settings: ListenerSettings) {
@@ -88,6 +92,7 @@ export class Listener {
       // close() calls back with an error where listen() had failed: nothing is open then.
       this.#server.close(() => resolve());
       for (const session of this.#sessions.keys()) session.close();
+      for (const connection of this.#plain) connection.close();
     });
   }
 
@@ -136,8 +141,10 @@ export class Listener {
     });
     // Listening for 'request' makes node wrap every HTTP/2 stream for its compatibility API as well.
     server.removeAllListeners('stream');
-    // Node makes the session inside 'secureConnection', in a listener of its own behind this one.
-    server.prependListener('secureConnection', (socket) => (this.#accepted = socket));
+    // Node's own listener makes HTTP/2 sessions, and gives connections without HTTP/2 to its HTTP/1.1 parser.
+    const nodes = server.listeners('secureConnection')[0] as (socket: TLSSocket) => void;
+    server.removeAllListeners('secureConnection');
+    server.on('secureConnection', (socket) => this.#onSecure(socket, nodes.bind(server)));
     server.on('session', (session) => this.#onSession(session));
     server.on(
       'stream',
@@ -175,6 +182,29 @@ export class Listener {
       this.#sockets.delete(socket);
       this.#parts.metrics.connections.dec();
     });
+  }
+
+  #onSecure(socket: TLSSocket, handOver: (socket: TLSSocket) => void): void {
+    if (socket.alpnProtocol === 'h2') {
+      // The session is made, and announced, within this call.
+      this.#accepted = socket;
+      handOver(socket);
+      return;
+    }
+    const plain = new PlainConnection(
+      socket,
+      {
+        names: this.#names,
+        onExchange: this.#parts.onExchange,
+        handOver: () => {
+          this.#plain.delete(plain);
+          handOver(socket);
+        },
+      },
+      { idleMs: keepAliveTimeoutMs },
+    );
+    this.#plain.add(plain);
+    socket.once('close', () => this.#plain.delete(plain));
   }
 
   #onSession(session: ServerHttp2Session): void {

@@ -22,15 +22,28 @@ export function requestHeaders(raw: readonly string[]): Headers {
     const name = (raw[at] as string).toLowerCase();
     const value = raw[at + 1] as string;
     if (name === 'connection') connection += `,${value}`;
-    if (name.charCodeAt(0) === 0x3a || hopByHop.has(name) || name.startsWith('x-remote-')) continue;
-    const before = headers[name];
-    if (before === undefined) headers[name] = value;
-    else if (name === 'cookie' && typeof before === 'string') headers[name] = `${before}; ${value}`;
-    else if (typeof before === 'string') headers[name] = [before, value];
-    else before.push(value);
+    if (!isDroppedHeader(name)) addRequestHeader(headers, name, value);
   }
   if (connection !== '') for (const name of connection.split(',')) delete headers[name.trim().toLowerCase()];
   return headers;
+}
+
+/** Whether a header of a request goes no further, whatever it says. The name is in lower case. */
+export function isDroppedHeader(name: string): boolean {
+  return name.charCodeAt(0) === 0x3a || hopByHop.has(name) || name.startsWith('x-remote-');
+}
+
+export function addRequestHeader(headers: Record<string, string | string[]>, name: string, value: string): void {
+  const before = headers[name];
+  if (before === undefined) headers[name] = value;
+  else if (name === 'cookie' && typeof before === 'string') headers[name] = `${before}; ${value}`;
+  else if (typeof before === 'string') headers[name] = [before, value];
+  else before.push(value);
+}
+
+/** Whether a header of an answer concerns one connection only: HTTP/2 forbids it, HTTP/1.1 writes its own. */
+export function isConnectionHeader(name: string): boolean {
+  return name.charCodeAt(0) === 0x3a || hopByHop.has(name);
 }
 
 /** The head of an HTTP/2 answer as node's flat list: one pass, and nothing that node would copy again. */
@@ -38,7 +51,7 @@ export function flatAnswerHead(statusCode: number, headers: Headers): string[] {
   const flat = [':status', String(statusCode)];
   for (const name in headers) {
     const value = headers[name];
-    if (value === undefined || hopByHop.has(name) || name.charCodeAt(0) === 0x3a) continue;
+    if (value === undefined || isConnectionHeader(name)) continue;
     if (typeof value === 'string') flat.push(name, value);
     else for (const one of value) flat.push(name, one);
   }
@@ -50,7 +63,7 @@ export function responseHeaders(headers: Headers): Record<string, string | strin
   const kept: Record<string, string | string[]> = {};
   for (const name in headers) {
     const value = headers[name];
-    if (value === undefined || hopByHop.has(name) || name.charCodeAt(0) === 0x3a) continue;
+    if (value === undefined || isConnectionHeader(name)) continue;
     kept[name] = value as string | string[];
   }
   return kept;
