@@ -8,6 +8,7 @@ import type { Metrics } from '../runtime/metrics.ts';
 import { Ops } from '../runtime/ops.ts';
 import type { Endpoint } from '../runtime/settings.ts';
 import type { Access } from './machinery/access.ts';
+import { refuseBesideOpenYurt } from './beside-openyurt.ts';
 import { Api } from './machinery/api.ts';
 import { ControllerRun } from './machinery/controller.ts';
 import { EventRecorder } from './machinery/event-recorder.ts';
@@ -38,6 +39,7 @@ export interface ControllersOptions {
 export class Controllers {
   readonly #parts: ControllersParts;
   readonly #options: ControllersOptions;
+  readonly #api: Api;
   readonly #informers: InformerSet;
   readonly #recorder: EventRecorder;
   readonly #election: LeaderElection;
@@ -58,6 +60,7 @@ export class Controllers {
         userAgent: `holdfast-controllers/${version}`,
       },
     );
+    this.#api = api;
     this.#informers = new InformerSet({ api, log, clock, metrics, random });
     this.#recorder = new EventRecorder({ api, log, clock, metrics, instance: identity });
     const controllers = factories.flatMap((make) =>
@@ -85,9 +88,9 @@ export class Controllers {
     return this.#leading && this.#informers.unsynced.length === 0 && this.#runs.every(({ pending }) => pending === 0);
   }
 
-  /** Until `signal` aborts and all has ended; the Lease is released then. Rejects with ListenError. */
+  /** Until `signal` aborts and all has ended; the Lease is released then. Rejects with ListenError and BesideOpenYurtError. */
   async run(signal: AbortSignal, started: (ops: AddressInfo) => void = () => undefined): Promise<void> {
-    const { log, access } = this.#parts;
+    const { log, access, clock } = this.#parts;
     const ops = await this.#ops.listen(this.#options.opsListen);
     using work = new LinkedAbort(new AbortController().signal);
     const background = [this.#informers.run(work.signal), this.#recorder.run(work.signal)];
@@ -95,9 +98,11 @@ export class Controllers {
       log.info('controllers started', { identity: this.#options.identity });
       started(ops);
       await this.#election.run(signal, async (term) => {
+        // At each term: it may have been started meanwhile.
+        await refuseBesideOpenYurt({ api: this.#api, clock, log }, term).catch(unlessAborted(term));
+        if (term.aborted) return;
         this.#leading = true;
-        await Promise.all(this.#runs.map((run) => run.run(term)));
-        this.#leading = false;
+        await Promise.all(this.#runs.map((run) => run.run(term))).finally(() => (this.#leading = false));
       });
     } finally {
       // Last: until the Lease is released, reconciles may end what they began.
@@ -108,4 +113,11 @@ export class Controllers {
       log.info('controllers stopped');
     }
   }
+}
+
+/** What fails because the term is over is no failure. */
+function unlessAborted(signal: AbortSignal): (error: unknown) => void {
+  return (error) => {
+    if (!signal.aborted) throw error;
+  };
 }

@@ -6,6 +6,7 @@ import type { Api } from './machinery/api.ts';
 import type { Controller } from './machinery/controller.ts';
 import type { Recorder } from './machinery/event-recorder.ts';
 import type { InformerSet } from './machinery/informer.ts';
+import { certificateApprover } from './certificate-approver/certificate-approver.ts';
 import { membershipController } from './membership/membership-controller.ts';
 import { nodePoolController } from './node-pool/node-pool-controller.ts';
 import { poolNodesController } from './node-pool/pool-nodes-controller.ts';
@@ -30,4 +31,5 @@ export const controllerFactories: readonly ControllerFactory[] = [
   nodePoolController,
   poolNodesController,
   membershipController,
+  certificateApprover,
 ];
