@@ -1,4 +1,5 @@
 // holdfast node: reads the settings, runs the hub until a signal says to stop, and the tunnel agent beside it if asked to.
+import v8 from 'node:v8';
 import { LinkedAbort } from '../runtime/linked-abort.ts';
 import type { RawSettings } from '../runtime/settings.ts';
 import { readNodeSettings } from '../yurthub/settings.ts';
@@ -25,6 +26,8 @@ export async function runNodeCommand(
   { tunnelConfig, ...flags }: RawSettings,
   parts: Pick<CommandLineParts, 'signal' | 'version' | 'proxy'>,
 ): Promise<void> {
+  // TurboFan's code is 6 MiB that nothing else needs, and what Maglev makes costs as much per request (docs/decisions/0016).
+  v8.setFlagsFromString('--no-turbofan');
   const settings = readNodeSettings(flags);
   const agent = typeof tunnelConfig === 'string' ? agentBesideHub(tunnelConfig, parts) : undefined;
   // Loaded only now: LevelDB is not needed to say what is wrong with the settings.
