@@ -1,6 +1,7 @@
 // The contract of a Wire, run for both encodings against bytes that Kubernetes' own encoders wrote.
 import { WireError } from './errors.ts';
 import { everyBytes, scanList, scanWatch, testdata } from './wire-testdata.ts';
+import { metadataOf } from './plain-object.ts';
 import { wireFor } from './wires.ts';
 import type { Encoding, TypeMeta, Wire } from './wire.ts';
 
@@ -55,6 +56,22 @@ describe.each<Encoding>(['protobuf', 'json'])('%s wire', (encoding) => {
     const { head, items } = scanList(wire, data('page'));
     expect(head).toMatchObject({ resourceVersion: '99', continue: 'eyJ2IjoibWV0YSJ9', remainingItemCount: 300 });
     expect(items).toHaveLength(40);
+  });
+
+  test('sets, replaces and removes one annotation, and leaves all else as it is', () => {
+    const lease: TypeMeta = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+    const spec = { holderIdentity: 'edge1', leaseDurationSeconds: 40, renewTime: '2026-01-02T03:04:05.000006Z' };
+    const without = { metadata: { name: 'edge1', namespace: 'kube-node-lease', resourceVersion: '7' }, spec };
+    const annotationsOf = (bytes: Buffer): unknown => metadataOf(wire.decode(lease, bytes))['annotations'] ?? {};
+    const bytes = wire.encode(lease, without);
+    const set = wire.withAnnotation(bytes, 'a', '{"x":"ü"}');
+    expect(annotationsOf(set)).toEqual({ a: '{"x":"ü"}' });
+    expect(wire.decode(lease, set)['spec']).toEqual(wire.decode(lease, bytes)['spec']);
+    expect(wire.meta(set)).toEqual(wire.meta(bytes));
+    const two = wire.withAnnotation(set, 'b', '2');
+    expect(annotationsOf(wire.withAnnotation(two, 'a', '1'))).toEqual({ a: '1', b: '2' });
+    expect(annotationsOf(wire.withAnnotation(two, 'a', undefined))).toEqual({ b: '2' });
+    expect(wire.withAnnotation(bytes, 'a', undefined)).toBe(bytes);
   });
 
   test('reads cluster-scoped objects with an empty namespace', () => {

@@ -104,6 +104,8 @@ export interface Wire {
   labels(bytes: Buffer): Record<string, string>;
   /** The same item with another metadata.resourceVersion; all other bytes stay. */
   withResourceVersion(bytes: Buffer, resourceVersion: string): Buffer;
+  /** The same item with metadata.annotations[key], or without it for undefined; all other bytes stay. */
+  withAnnotation(bytes: Buffer, key: string, value: string | undefined): Buffer;
   /** Full decode and encode. Protobuf needs the kind in the schema table and throws UnknownKindError otherwise. */
   decode(typeMeta: TypeMeta, bytes: Buffer): KubeObject;
   encode(typeMeta: TypeMeta, object: KubeObject): Buffer;

@@ -5,7 +5,14 @@ import { isBuiltIn, typeMetaOf } from '../type-meta.ts';
 import { initialEventsEndAnnotation } from '../watch-event-type.ts';
 import type { KubeObject, ListFrame, ListHead, TypeMeta, WatchEventType, Wire } from '../wire.ts';
 import { JsonListScanner } from './list-scanner.ts';
-import { asListItem, asObject, readItemMeta, readLabels, replaceResourceVersion } from './object-meta.ts';
+import {
+  asListItem,
+  asObject,
+  readItemMeta,
+  readLabels,
+  replaceResourceVersion,
+  replaceAnnotation,
+} from './object-meta.ts';
 import { ObjectReader, parseJson } from './object-reader.ts';
 import { malformed } from './value-scanner.ts';
 import { JsonWatchScanner } from './watch-scanner.ts';
@@ -53,6 +60,7 @@ export const jsonWire: Wire = {
   meta: readItemMeta,
   labels: readLabels,
   withResourceVersion: replaceResourceVersion,
+  withAnnotation: replaceAnnotation,
   decode(typeMeta, bytes) {
     const object = parseJson(bytes.toString());
     if (typeof object !== 'object' || object === null || Array.isArray(object)) throw malformed('no object');

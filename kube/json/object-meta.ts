@@ -48,6 +48,28 @@ export function replaceResourceVersion(bytes: Buffer, resourceVersion: string): 
   return Buffer.concat([bytes.subarray(0, insertAt), entry, bytes.subarray(insertAt)]);
 }
 
+/** The same object with this annotation, or without it for undefined; `bytes` itself when nothing changes. Throws WireError without metadata. */
+export function replaceAnnotation(bytes: Buffer, key: string, value: string | undefined): Buffer {
+  const fields = metadataOf(bytes);
+  if (fields === undefined) throw malformed('object without metadata');
+  let isEmpty = true;
+  while (fields.next()) {
+    isEmpty = false;
+    if (fields.key !== 'annotations') continue;
+    const { valueStart, valueEnd } = fields;
+    const present = parseJson(bytes.toString('utf8', valueStart, valueEnd)) ?? {};
+    if (typeof present !== 'object' || Array.isArray(present)) throw malformed('annotations are no object');
+    const { [key]: before, ...others } = present as Record<string, unknown>;
+    if (before === value) return bytes;
+    const text = JSON.stringify(value === undefined ? others : { ...others, [key]: value });
+    return Buffer.concat([bytes.subarray(0, valueStart), Buffer.from(text), bytes.subarray(valueEnd)]);
+  }
+  if (value === undefined) return bytes;
+  const insertAt = metadataStart(bytes) + 1;
+  const entry = Buffer.from(`"annotations":${JSON.stringify({ [key]: value })}${isEmpty ? '' : ','}`);
+  return Buffer.concat([bytes.subarray(0, insertAt), entry, bytes.subarray(insertAt)]);
+}
+
 /** apiVersion and kind as they stand in the object; undefined if it does not carry both. */
 export function readTypeMeta(bytes: Buffer, start: number, end: number): TypeMeta | undefined {
   const fields = new ObjectReader(bytes, start, end);

@@ -9,6 +9,7 @@ const metaNamespace = 3;
 const metaUid = 5;
 const metaResourceVersion = 6;
 const metaLabels = 11;
+const metaAnnotations = 12;
 
 const noBytes = Buffer.alloc(0);
 
@@ -71,6 +72,44 @@ export function replaceResourceVersion(bytes: Buffer, resourceVersion: string): 
   ]);
 }
 
+/** The same object with this annotation, or without it for undefined; `bytes` itself when nothing changes. Throws WireError without metadata. */
+export function replaceAnnotation(bytes: Buffer, key: string, value: string | undefined): Buffer {
+  const object = metadataField(bytes, 0, bytes.length);
+  if (object === undefined) throw malformed('object without metadata');
+  const meta = object.message();
+  const kept: Buffer[] = [];
+  let removed = false;
+  // Where Go would write it: after all fields of smaller numbers.
+  let insertAt = 0;
+  while (meta.next()) {
+    if (meta.field === metaAnnotations && keyOf(meta.message()) === key) {
+      removed = true;
+      continue;
+    }
+    kept.push(bytes.subarray(meta.fieldStart, meta.valueEnd));
+    if (meta.field <= metaAnnotations) insertAt = kept.length;
+  }
+  if (value === undefined && !removed) return bytes;
+  if (value !== undefined) {
+    const entry = Buffer.concat([bytesField(1, key), bytesField(2, value)]);
+    kept.splice(insertAt, 0, bytesField(metaAnnotations, entry));
+  }
+  const length = kept.reduce((sum, field) => sum + field.length, 0);
+  return Buffer.concat([
+    bytes.subarray(0, object.fieldStart),
+    bytesFieldHead(objectMetadata, length),
+    ...kept,
+    bytes.subarray(object.valueEnd),
+  ]);
+}
+
+/** Of an entry of a map. */
+function keyOf(entry: FieldReader): string {
+  let key = '';
+  while (entry.next()) if (entry.field === 1) key = entry.string();
+  return key;
+}
+
 /** An object of any kind that has nothing but a version and perhaps annotations, as Go writes it. */
 export function metadataOnlyObject(resourceVersion: string, annotations: Readonly<Record<string, string>>): Buffer {
   const creationTimestamp = 8;
@@ -81,7 +120,7 @@ export function metadataOnlyObject(resourceVersion: string, annotations: Readonl
     bytesField(creationTimestamp, noBytes),
   );
   for (const [key, value] of Object.entries(annotations))
-    meta.push(bytesField(12, Buffer.concat([bytesField(1, key), bytesField(2, value)])));
+    meta.push(bytesField(metaAnnotations, Buffer.concat([bytesField(1, key), bytesField(2, value)])));
   return bytesField(objectMetadata, Buffer.concat(meta));
 }
 

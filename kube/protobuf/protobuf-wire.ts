@@ -7,7 +7,13 @@ import { typeMetaOf } from '../type-meta.ts';
 import { closeEnvelope, envelopeHead, envelopeTail, openEnvelope } from './envelope.ts';
 import { bytesField, bytesFieldHead, bytesFieldHeadLength, varintField } from './fields.ts';
 import { ProtobufListScanner } from './list-scanner.ts';
-import { metadataOnlyObject, readItemMeta, readLabels, replaceResourceVersion } from './object-meta.ts';
+import {
+  metadataOnlyObject,
+  readItemMeta,
+  readLabels,
+  replaceResourceVersion,
+  replaceAnnotation,
+} from './object-meta.ts';
 import { frameHeadBytes, ProtobufWatchScanner } from './watch-scanner.ts';
 
 export const protobufWire: Wire = {
@@ -51,6 +57,7 @@ export const protobufWire: Wire = {
   meta: (bytes) => readItemMeta(bytes, 0, bytes.length),
   labels: readLabels,
   withResourceVersion: replaceResourceVersion,
+  withAnnotation: replaceAnnotation,
   decode: decodeObject,
   encode: encodeObject,
 };
