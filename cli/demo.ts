@@ -11,6 +11,7 @@ import { Metrics } from '../runtime/metrics.ts';
 import { TcpRelay } from '../runtime/tcp-relay.ts';
 import { EmbeddedApiserver, embeddedDefaults } from '../embedded-apiserver/embedded-apiserver.ts';
 import { Hub } from '../yurthub/hub.ts';
+import { noNeighbours } from '../yurthub/neighbours/neighbours.ts';
 import { readNodeSettings } from '../yurthub/settings.ts';
 import { embeddedCluster, kubeconfigCluster } from './demo-cluster.ts';
 import type { DemoCluster } from './demo-cluster.ts';
@@ -130,7 +131,8 @@ async function createHub(parts: DemoParts, cluster: DemoCluster, relay: TcpRelay
     runDir: path.join(folder, 'run'),
   });
   const log = createFileLog(settings.logLevel, path.join(folder, 'hub.log'));
-  return new Hub(settings, { log, metrics: new Metrics(), clock: systemClock, version: parts.version });
+  const { version } = parts;
+  return new Hub(settings, { log, metrics: new Metrics(), clock: systemClock, version, neighbours: noNeighbours });
 }
 
 /** Shows the live line and obeys keys until one says to quit. */

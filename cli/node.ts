@@ -1,8 +1,10 @@
 // holdfast node: reads the settings, runs the hub until a signal says to stop, and the tunnel agent beside it if asked to.
 import v8 from 'node:v8';
 import { LinkedAbort } from '../runtime/linked-abort.ts';
-import type { RawSettings } from '../runtime/settings.ts';
-import { readNodeSettings } from '../yurthub/settings.ts';
+import type { Endpoint, RawSettings } from '../runtime/settings.ts';
+import type { HubParts } from '../yurthub/hub.ts';
+import { noNeighbours, type Neighbours } from '../yurthub/neighbours/neighbours.ts';
+import { readNodeSettings, type NodeSettings } from '../yurthub/settings.ts';
 import { nodeSettingsSchema } from '../yurthub/settings-schema.ts';
 import type { CommandLineParts } from './command-line.ts';
 import { settingsFlags, type Flag } from './flags.ts';
@@ -36,11 +38,36 @@ export async function runNodeCommand(
   using stop = new LinkedAbort(parts.signal);
   const beside = agent?.(stop.signal);
   try {
-    await runNode(settings, parts.signal, parts.version);
+    await runNode(settings, parts.signal, parts.version, await neighboursOf(settings));
   } finally {
     stop.abort();
     await beside;
   }
+}
+
+/** What makes the part that knows this node's peers; it is loaded only where it takes part in anything. */
+async function neighboursOf(settings: NodeSettings): Promise<(parts: Omit<HubParts, 'neighbours'>) => Neighbours> {
+  const { nodeName, credential, clientCA, peers, peerListen, peerRelay, kubeletHealthAddress } = settings;
+  if (!peers || credential.kind !== 'certificate') return () => noNeighbours;
+  const { Health, healthDefaults } = await import('../health/health.ts');
+  return ({ log, metrics, clock }) =>
+    new Health(
+      { log, metrics, clock, random: Math.random },
+      {
+        ...healthDefaults,
+        nodeName,
+        credentials: { certificate: credential.certificate, key: credential.key, clientCA },
+        listen: peerListen,
+        kubeletHealth: kubeletHealthAddress,
+        relay: peerRelay,
+        relayTargets: settings.apiServers.map(endpointOf),
+      },
+    );
+}
+
+function endpointOf(url: string): Endpoint {
+  const { hostname, port } = new URL(url);
+  return { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? 443 : Number(port) };
 }
 
 /** Throws SettingsError and SealError. Gives what is said to the person. */

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { Metrics } from '../runtime/metrics.ts';
 import { GuardMetrics } from '../controllers/eviction-guard/metrics.ts';
 import { MachineryMetrics } from '../controllers/machinery/metrics.ts';
+import { HealthMetrics } from '../health/metrics.ts';
 import { filterMetrics } from '../yurthub/filters/metrics.ts';
 import { AgentMetrics } from '../tunnel-agent/metrics.ts';
 import { ServerMetrics } from '../tunnel-server/metrics.ts';
@@ -26,6 +27,7 @@ const metricSets: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
   'yurthub/filters': filterMetrics,
   'yurthub/writes': writeMetrics,
   'yurthub/store': createStoreMetrics,
+  health: (metrics) => new HealthMetrics(metrics),
   'tunnel-agent': (metrics) => new AgentMetrics(metrics),
   'tunnel-server': (metrics) => new ServerMetrics(metrics),
   'controllers/eviction-guard': (metrics) => new GuardMetrics(metrics),
@@ -51,6 +53,7 @@ const sources = [
   'runtime',
   'kube',
   'yurthub',
+  'health',
   'tunnel',
   'tunnel-agent',
   'tunnel-server',
@@ -125,7 +128,7 @@ describe('docs/metrics.md', () => {
 
   test('names begin with the daemon, counters end with _total, and no other does', () => {
     for (const [, name = '', type] of rows) {
-      expect(name).toMatch(/^holdfast_(yurthub|tunnel_agent|tunnel_server|controllers)_/);
+      expect(name).toMatch(/^holdfast_(yurthub|health|tunnel_agent|tunnel_server|controllers)_/);
       expect([name, name.endsWith('_total')]).toEqual([name, type === 'counter']);
     }
   });

@@ -24,6 +24,9 @@ import { FrontMetrics } from './front/metrics.ts';
 import { Ops } from './front/ops.ts';
 import { PeerProcesses } from './front/peer-process.ts';
 import { Identities } from './identity/identities.ts';
+import type { Neighbours } from './neighbours/neighbours.ts';
+import { HubForNeighbours } from './neighbours/node-hub.ts';
+import { OwnPoolFeed } from './neighbours/own-pool.ts';
 import { LocalDiscovery } from './local-people/local-discovery.ts';
 import { localKubeconfigName, writeLocalKubeconfig } from './local-people/local-kubeconfig.ts';
 import { KeyRotation, keyRotationDefaults } from './at-rest/key-rotation.ts';
@@ -54,6 +57,8 @@ export interface HubParts {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly version: string;
+  /** What knows the peers of this node; `noNeighbours` for a hub alone. */
+  readonly neighbours: Neighbours;
 }
 
 export interface HubStatus extends ViewSetStatus {
@@ -134,7 +139,7 @@ export class Hub {
 
   async #serve(store: OpenedStore, seal: Seal, signal: AbortSignal): Promise<void> {
     const { nodeName, dataDir, runDir } = this.#settings;
-    const { log, metrics, clock, version } = this.#parts;
+    const { log, metrics, clock, version, neighbours } = this.#parts;
     const cipher = new SecretCipher(seal);
     const files = await upstreamFiles(this.#settings);
     const serviceAddresses = new ServiceAddresses({ store, log: log.child('front') });
@@ -150,7 +155,7 @@ export class Hub {
     const ofUplink = { log: log.child('uplink'), clock, metrics: uplinkMetrics(metrics) };
     const credentials = new Credentials(ofUplink, files);
     const uplink = new HubUplink(
-      { ...ofUplink, credentials, random: Math.random },
+      { ...ofUplink, credentials, random: Math.random, relay: neighbours.relay },
       {
         ...defaultUplinkSettings,
         apiServers: this.#settings.apiServers,
@@ -220,7 +225,16 @@ export class Hub {
       },
     };
     const writes = new OfflineWrites(
-      { store, seal, uplink, views: shownViews, log: log.child('writes'), metrics, clock },
+      {
+        store,
+        seal,
+        uplink,
+        views: shownViews,
+        log: log.child('writes'),
+        metrics,
+        clock,
+        leaseAnnotation: () => neighbours.leaseAnnotation(),
+      },
       {
         nodeName,
         eventSpoolMaxCount: this.#settings.eventSpoolMaxEvents,
@@ -235,6 +249,8 @@ export class Hub {
       podStatuses: () => writes.podStatuses(),
       nodeName,
     });
+    const pool = new OwnPoolFeed({ views, clock, log: log.child('pool') }, nodeName);
+    const forNeighbours = new HubForNeighbours({ uplink, pool, pods: () => filterState.ownPods() });
     const singles = new SingleObjects(store, cipher, singleSettings);
     const accountSingles = new SingleObjects(store, cipher, accountSingleSettings);
     const load = async (): Promise<void> => {
@@ -349,7 +365,7 @@ export class Hub {
     const ending = (part: Promise<void>): Promise<void> => part.finally(() => all.abort());
     const inner = [uplink.run(serving.signal), gate.run(steps, serving.signal)];
     inner.push(views.run(serving.signal), writes.run(serving.signal), identities.run(views, serving.signal));
-    inner.push(filterState.run(serving.signal));
+    inner.push(filterState.run(serving.signal), neighbours.run(forNeighbours, serving.signal));
     const rotation = new KeyRotation(
       { store, seal, log: log.child('seal'), clock },
       { ...keyRotationDefaults, storeDirectory: path.join(dataDir, 'store'), keyFile: this.#settings.storeKey.file },

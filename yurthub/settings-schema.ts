@@ -107,4 +107,23 @@ export const nodeSettingsSchema = {
     max: 100_000,
     doc: 'Connections of local clients at a time; further ones are closed at once.',
   },
+  peers: {
+    type: 'boolean',
+    default: true,
+    doc: 'Take part in the pool of this node, once the cluster publishes its members: answer peers, observe them, report.',
+  },
+  peerListen: {
+    type: 'address',
+    doc: 'Address of the port for peers (mutual TLS). Default: port 10268 of the address that the pool has for this node.',
+  },
+  peerRelay: {
+    type: 'boolean',
+    default: true,
+    doc: 'Let peers whose own way out is gone through to apiServers, where their pool allows it.',
+  },
+  kubeletHealthAddress: {
+    type: 'address',
+    default: '127.0.0.1:10248',
+    doc: "The kubelet's own health port (healthzBindAddress and healthzPort), about which peers are told.",
+  },
 } as const satisfies SettingsSchema;

@@ -42,6 +42,10 @@ export interface NodeSettings {
   readonly offlineTokenGraceSeconds: number;
   readonly accessRecheckSeconds: number;
   readonly maxConnections: number;
+  readonly peers: boolean;
+  readonly peerListen: Endpoint | undefined;
+  readonly peerRelay: boolean;
+  readonly kubeletHealthAddress: Endpoint;
 }
 
 /** Throws SettingsError with every problem. `flags.config` names the YAML file. `readFile` as node:fs, for tests. */
@@ -141,6 +145,10 @@ export function readNodeSettings(
     offlineTokenGraceSeconds: rest['offlineTokenGraceSeconds'],
     accessRecheckSeconds: rest['accessRecheckSeconds'],
     maxConnections: rest['maxConnections'],
+    peers: rest['peers'],
+    peerListen: rest['peerListen'],
+    peerRelay: rest['peerRelay'],
+    kubeletHealthAddress: rest['kubeletHealthAddress'],
     nodeName,
     apiServers,
     apiServerOrder: rest['apiServerOrder'],

@@ -6,6 +6,7 @@ import { systemClock, type Clock } from '../../runtime/clock.ts';
 import { createLog, nullLog, type Log } from '../../runtime/log.ts';
 import { Metrics } from '../../runtime/metrics.ts';
 import { Hub } from '../../yurthub/hub.ts';
+import { noNeighbours, type Neighbours } from '../../yurthub/neighbours/neighbours.ts';
 import { readNodeSettings, type NodeSettings } from '../../yurthub/settings.ts';
 import type { RawSettings } from '../../runtime/settings.ts';
 import { LocalClient } from './local-client.ts';
@@ -22,6 +23,7 @@ export interface HubOptions {
   readonly node: Credential;
   readonly clock?: Clock;
   readonly settings?: RawSettings;
+  readonly neighbours?: Neighbours;
 }
 
 export class HubUnderTest {
@@ -86,6 +88,7 @@ export class HubUnderTest {
       metrics: this.metrics,
       clock: this.#options.clock ?? systemClock,
       version: 'test',
+      neighbours: this.#options.neighbours ?? noNeighbours,
     };
     this.hub = new Hub(this.settings(), parts);
     this.#running = this.hub.run(this.#stop.signal);

@@ -7,6 +7,7 @@ import { createLog, nullLog } from '../../runtime/log.ts';
 import { Metrics } from '../../runtime/metrics.ts';
 import { TcpRelay } from '../../runtime/tcp-relay.ts';
 import { Hub } from '../../yurthub/hub.ts';
+import { noNeighbours } from '../../yurthub/neighbours/neighbours.ts';
 import { readNodeSettings } from '../../yurthub/settings.ts';
 import { ControlPlane } from '../cluster/control-plane.ts';
 import { describeWithApiserver } from '../cluster/integration.ts';
@@ -67,7 +68,8 @@ describeWithApiserver('the hub in front of a real API server', () => {
       dataDir: path.join(folder, 'data'),
       runDir: path.join(folder, 'run'),
     });
-    hub = new Hub(settings, { log, metrics: new Metrics(), clock: systemClock, version: 'test' });
+    const parts = { log, metrics: new Metrics(), clock: systemClock, version: 'test', neighbours: noNeighbours };
+    hub = new Hub(settings, parts);
     stop = new AbortController();
     running = hub.run(stop.signal);
     running.catch(() => undefined);

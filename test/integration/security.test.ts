@@ -3,14 +3,13 @@
 // in service-accounts.test.ts, request splitting in smuggling.test.ts, the files on disk in at-rest.test.ts.
 import { once } from 'node:events';
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import net from 'node:net';
-import path from 'node:path';
 import tls from 'node:tls';
-import { parseAllDocuments } from 'yaml';
 import { TcpRelay } from '../../runtime/tcp-relay.ts';
 import { ControlPlane } from '../cluster/control-plane.ts';
 import { describeWithApiserver } from '../cluster/integration.ts';
+import { create } from '../cluster/manifest.ts';
+import { nodeRules } from '../cluster/node-rules.ts';
 import { HubUnderTest, until } from './hub-under-test.ts';
 
 const secretWord = 'correct-horse-battery';
@@ -18,7 +17,6 @@ const encodedWord = Buffer.from(secretWord).toString('base64').slice(0, 24);
 const inDefault = (resource: string): string => `/api/v1/namespaces/default/${resource}`;
 const secret = inDefault('secrets/password');
 const rbac = '/apis/rbac.authorization.k8s.io/v1';
-const nodeRules = readFileSync(path.join(__dirname, '../../config/rbac/node.yaml'), 'utf8');
 
 /** Ways to ask for the Secret that some reader of paths, on some day, has taken for something else. */
 const tricks = [
@@ -101,11 +99,7 @@ describeWithApiserver('a pod that wants more than it may', () => {
 
   beforeAll(async () => {
     plane = await ControlPlane.start({ controllers: false });
-    for (const document of parseAllDocuments(nodeRules)) {
-      const object = document.toJS() as { kind: string; metadata: { namespace?: string } };
-      const namespace = object.metadata.namespace === undefined ? '' : `/namespaces/${object.metadata.namespace}`;
-      await plane.request('POST', `${rbac}${namespace}/${object.kind.toLowerCase()}s`, object);
-    }
+    await create(plane.api, nodeRules());
     const make = (collection: string, kind: string, object: object): Promise<unknown> =>
       plane.request('POST', collection, { apiVersion: 'v1', kind, ...object });
     await make('/api/v1/nodes', 'Node', { metadata: { name: 'edge1' } });

@@ -4,11 +4,10 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import http2 from 'node:http2';
-import path from 'node:path';
-import { parseAllDocuments } from 'yaml';
 import { TcpRelay } from '../../runtime/tcp-relay.ts';
 import { ControlPlane } from '../cluster/control-plane.ts';
 import { describeWithApiserver } from '../cluster/integration.ts';
+import { nodeRules } from '../cluster/node-rules.ts';
 import { HubUnderTest, until as untilWithin } from './hub-under-test.ts';
 import type { LocalClient, LocalWatch } from './local-client.ts';
 
@@ -23,7 +22,6 @@ interface List {
 const services = '/api/v1/services';
 const slices = '/apis/discovery.k8s.io/v1/endpointslices';
 const rbac = '/apis/rbac.authorization.k8s.io/v1';
-const nodeRules = readFileSync(path.join(__dirname, '../../config/rbac/node.yaml'), 'utf8');
 
 // Waits are for events of the API server on a machine that may have much else to do.
 jest.setTimeout(90_000);
@@ -87,11 +85,10 @@ describeWithApiserver('service accounts', () => {
   const create = (collection: string, object: object): Promise<unknown> => plane.request('POST', collection, object);
 
   async function applyNodeRules(): Promise<void> {
-    for (const document of parseAllDocuments(nodeRules)) {
-      const object = document.toJS() as { kind: string; metadata: { namespace?: string } };
-      const { namespace } = object.metadata;
-      const place = namespace === undefined ? rbac : `${rbac}/namespaces/${namespace}`;
-      await create(`${place}/${object.kind.toLowerCase()}s`, object);
+    for (const { path: collection, body } of nodeRules()) {
+      const { status } = await plane.api.rawRequest('POST', collection, body);
+      // What no test has taken away is still there.
+      expect([201, 409]).toContain(status);
     }
   }
 

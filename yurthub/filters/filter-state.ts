@@ -9,7 +9,7 @@ import type { ViewKey } from '../types.ts';
 import { ViewFollower, type FollowerSink } from '../views/follower.ts';
 import type { ViewSet } from '../views/view-set.ts';
 import { AnnotatedServices } from './annotated-services.ts';
-import { localPod, LocalPods } from './local-pods.ts';
+import { localPod, LocalPods, type LocalPod } from './local-pods.ts';
 import { LocalPodsFeed } from './local-pods-feed.ts';
 import { listenAnnotation } from './node-ports.ts';
 import { NodePools, type PoolMembership } from './pools.ts';
@@ -132,19 +132,23 @@ export class FilterState {
    */
   async returning(): Promise<void> {
     if (this.#parts === undefined || !this.#connected) return;
-    const { views, nodeName } = this.#parts;
     try {
-      const view = await views.kept(podsKey(nodeName));
-      for (const bytes of (await view?.snapshot())?.items ?? []) {
-        const pod = podWire.decode(podType, bytes);
-        const uid = text(metadataOf(pod), 'uid');
-        // Of what is known already this return may be the second attempt, and the view has no more what was written.
-        if (this.localPods.get(uid) === undefined) this.localPods.set(localPod(uid, child(pod, 'status')));
-      }
+      // Of what is known already this return may be the second attempt, and the view has no more what was written.
+      for (const pod of await this.ownPods()) if (this.localPods.get(pod.uid) === undefined) this.localPods.set(pod);
     } catch (error) {
       // Services then go by what the cloud says of these pods, as they would without the hub.
       this.#failed(error);
     }
+  }
+
+  /** This node's pods as its kubelet sees them. Rejects with StoreReadError. */
+  async ownPods(): Promise<LocalPod[]> {
+    if (this.#parts === undefined) return [];
+    const view = await this.#parts.views.kept(podsKey(this.#parts.nodeName));
+    return ((await view?.snapshot())?.items ?? []).map((bytes) => {
+      const pod = podWire.decode(podType, bytes);
+      return localPod(text(metadataOf(pod), 'uid'), child(pod, 'status'));
+    });
   }
 
   async returned(): Promise<void> {

@@ -14,6 +14,7 @@ import { requestHeaders } from './headers.ts';
 import type { UplinkMetrics } from './metrics.ts';
 import { isRepeatable } from './request-plan.ts';
 import { PathMonitor, type MonitoredPath } from './path-monitor.ts';
+import type { RelayWay } from './relay.ts';
 import { SessionPool } from './session-pool.ts';
 import type { UplinkSettings } from './settings.ts';
 import { streamExchange } from './stream-exchange.ts';
@@ -27,12 +28,19 @@ export interface ApiServerParts {
   readonly random: () => number;
   readonly credentials: Credentials;
   readonly statusChanged: () => void;
+  /** own: dialled by this node. Otherwise through a node nearby, and only from `seek` to `rest`. */
+  readonly way: 'own' | RelayWay;
+  /** Whether another way would be at hand. */
+  readonly hasRelay: () => boolean;
 }
 
 type DialKind = 'unary' | 'session' | 'raw';
 
 export class ApiServer implements MonitoredPath {
+  /** For people: host and port, and by which way. */
   readonly name: string;
+  /** Host and port, as requests name it. */
+  readonly #authority: string;
   readonly #parts: ApiServerParts;
   readonly #settings: UplinkSettings;
   readonly #target: DialTarget;
@@ -48,7 +56,8 @@ export class ApiServer implements MonitoredPath {
   constructor(parts: ApiServerParts, settings: UplinkSettings, url: string) {
     const { protocol, hostname, host, port, origin } = new URL(url);
     if (protocol !== 'https:') throw new TypeError(`${url} is not an https URL`);
-    this.name = host;
+    this.name = parts.way === 'own' ? host : `${host} through a peer`;
+    this.#authority = host;
     this.#parts = parts;
     this.#settings = settings;
     this.#target = {
@@ -65,7 +74,11 @@ export class ApiServer implements MonitoredPath {
     this.#unary = { node: unary('node'), bearer: unary('bearer') };
     const sessions = (lane: Lane): SessionPool => new SessionPool(() => this.#openSession(lane));
     this.#sessions = { node: sessions('node'), bearer: sessions('bearer') };
-    this.#monitor = new PathMonitor(parts, settings, this);
+    this.#monitor = new PathMonitor(parts, settings, this, parts.way === 'own' ? 'hoped-for' : 'at-rest');
+  }
+
+  get hasRelay(): boolean {
+    return this.#parts.hasRelay();
   }
 
   get status(): PathStatus {
@@ -78,6 +91,18 @@ export class ApiServer implements MonitoredPath {
 
   start(): void {
     this.#monitor.start();
+  }
+
+  /** Begins to use a way that rests; `status` says when it has been found. */
+  seek(): void {
+    this.#monitor.seek();
+  }
+
+  /** Another way has proved steady: what is under way in this one is told to go there, and nothing new comes. */
+  rest(): void {
+    this.#monitor.rest();
+    for (const pool of Object.values(this.#unary)) pool.retire();
+    for (const pool of Object.values(this.#sessions)) pool.leave();
   }
 
   async stop(): Promise<void> {
@@ -171,9 +196,7 @@ export class ApiServer implements MonitoredPath {
   }
 
   async probe(signal: AbortSignal, connected: () => void): Promise<StreamSession> {
-    const session = await this.#startSession('node', signal, (options) =>
-      dialTls(this.#target, { ...options, connected }),
-    );
+    const session = await this.#startSession('node', signal, (options) => this.#dialTls({ ...options, connected }));
     try {
       const onAbort = (): void => session.destroy();
       signal.addEventListener('abort', onAbort, { once: true });
@@ -239,7 +262,7 @@ export class ApiServer implements MonitoredPath {
   async #dial(lane: Lane, kind: DialKind, signal: AbortSignal, onread?: OnReadOpts): Promise<Dialled> {
     const { metrics, credentials, clock } = this.#parts;
     try {
-      const dialled = await dialTls(this.#target, {
+      const dialled = await this.#dialTls({
         secureContext: credentials.context(lane),
         alpn: kind === 'session' ? 'h2' : 'http/1.1',
         timeoutMs: this.#settings.dialTimeoutMs,
@@ -256,6 +279,12 @@ export class ApiServer implements MonitoredPath {
     }
   }
 
+  async #dialTls(options: Parameters<typeof dialTls>[1]): Promise<Dialled> {
+    const { way } = this.#parts;
+    if (way === 'own') return await dialTls(this.#target, options);
+    return await dialTls(this.#target, { ...options, through: await way.open(this.#target, options.signal) });
+  }
+
   #dialFailed(kind: DialKind, error: unknown): void {
     this.#parts.metrics.connects.inc({ kind, outcome: 'failed' });
     this.#monitor.happened({ kind: 'dialFailed', reason: lossReasonOf(error) }, error);
@@ -263,7 +292,7 @@ export class ApiServer implements MonitoredPath {
 
   async #openSession(lane: Lane): Promise<StreamSession> {
     try {
-      const session = await this.#startSession(lane, this.#stop.signal, (options) => dialTls(this.#target, options));
+      const session = await this.#startSession(lane, this.#stop.signal, (options) => this.#dialTls(options));
       this.#parts.metrics.connects.inc({ kind: 'session', outcome: 'connected' });
       this.#watch(session);
       return session;
@@ -309,7 +338,7 @@ export class ApiServer implements MonitoredPath {
   }
 
   get #readyzHeaders(): Record<string, string> {
-    return { ':method': 'GET', ':path': '/readyz', ':scheme': 'https', ':authority': this.name };
+    return { ':method': 'GET', ':path': '/readyz', ':scheme': 'https', ':authority': this.#authority };
   }
 
   /** Resolves when an API server has answered, with whatever status; rejects with GatewayError when something else has. */
@@ -363,7 +392,7 @@ export class ApiServer implements MonitoredPath {
       ':method': request.method,
       ':path': request.target,
       ':scheme': 'https',
-      ':authority': this.name,
+      ':authority': this.#authority,
     };
     abortable(this.#sessions[request.lane].request(headers, attempt.signal), this.#stop.signal).then(
       (stream) => {

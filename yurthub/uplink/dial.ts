@@ -1,4 +1,5 @@
-// One TLS connection to an API server, from nothing: the only place of the uplink that opens sockets.
+// One TLS connection to an API server, from nothing or over a connection that leads there: the only place of the uplink that
+// opens sockets.
 import tls from 'node:tls';
 import net from 'node:net';
 import type { Clock } from '../../runtime/clock.ts';
@@ -39,6 +40,8 @@ export function dialTls(
     connected?: () => void;
     /** Where what arrives is put, instead of into the socket's stream. */
     onread?: net.OnReadOpts | undefined;
+    /** A connection that leads to the target already, which is then the TLS connection's to close. */
+    through?: net.Socket;
   },
 ): Promise<Dialled> {
   const { clock, signal, timeoutMs } = options;
@@ -50,17 +53,23 @@ export function dialTls(
     const name = target.serverName ?? target.host;
     const startedMs = clock.monotonicMs();
     let roundTripMs = 0;
+    const { through } = options;
     const socket = tls.connect({
-      host: target.host,
-      port: target.port,
+      ...(through === undefined ? { host: target.host, port: target.port } : { socket: through }),
       // An address must not be sent as a server name (RFC 6066); it is verified all the same.
       ...(net.isIP(name) === 0 ? { servername: name } : {}),
       checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(name, certificate),
       secureContext: options.secureContext,
       ALPNProtocols: [options.alpn],
       // Passed on to the socket; its types know it for net.connect only.
-      ...(options.onread === undefined ? {} : ({ onread: options.onread } as object)),
+      ...(options.onread === undefined || through !== undefined ? {} : ({ onread: options.onread } as object)),
     });
+    if (through !== undefined) {
+      options.connected?.();
+      socket.once('close', () => through.destroy());
+      // Node.js gives `onread` to sockets alone that it makes itself.
+      if (options.onread !== undefined) readInto(socket, options.onread);
+    }
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 15_000);
     const settle = (): void => {
@@ -76,6 +85,8 @@ export function dialTls(
     };
     const onSecure = (): void => {
       settle();
+      // One round trip of TLS 1.3, where there was no handshake of TCP to measure.
+      if (through !== undefined) roundTripMs = clock.monotonicMs() - startedMs;
       resolve({ socket, roundTripMs });
     };
     const onAbort = (): void => fail(signal.reason as Error);
@@ -90,5 +101,19 @@ export function dialTls(
     // Stays for the life of the socket: an error between two owners must not end the process. Owners see 'close'.
     socket.on('error', fail);
     signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** What `onread` does, for a socket that has none. */
+function readInto(socket: tls.TLSSocket, onread: net.OnReadOpts): void {
+  const target = typeof onread.buffer === 'function' ? onread.buffer() : onread.buffer;
+  socket.on('data', (chunk: Buffer) => {
+    let goesOn = true;
+    for (let at = 0; at < chunk.length; at += target.length) {
+      const part = chunk.subarray(at, at + target.length);
+      target.set(part);
+      goesOn = onread.callback(part.length, target);
+    }
+    if (!goesOn) socket.pause();
   });
 }

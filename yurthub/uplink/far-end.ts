@@ -17,6 +17,7 @@ import { BodyTooLargeError } from '../errors.ts';
 import type { Headers, HubRequest, HubResponse, Identity } from '../types.ts';
 import type { CredentialFiles } from './credentials.ts';
 import { Credentials } from './credentials.ts';
+import { noRelay, type RelayWay } from './relay.ts';
 import { HubUplink } from './hub-uplink.ts';
 import { uplinkMetrics } from './metrics.ts';
 import { defaultUplinkSettings, type UplinkSettings } from './settings.ts';
@@ -141,6 +142,7 @@ export class TestUplink {
     apiServers: readonly string[],
     settings: Partial<UplinkSettings> = {},
     identity: { ca: string; cert: string; key: string } = { ca: caPem, ...issue('system:node:edge1', 'client') },
+    relay: RelayWay = noRelay,
   ) {
     this.files = {
       certificateAuthorityFile: path.join(this.folder, 'ca.crt'),
@@ -152,7 +154,7 @@ export class TestUplink {
     const parts = { log: nullLog, clock: systemClock, metrics: uplinkMetrics(this.metrics) };
     this.credentials = new Credentials(parts, this.files);
     this.uplink = new HubUplink(
-      { ...parts, credentials: this.credentials, random: Math.random },
+      { ...parts, credentials: this.credentials, random: Math.random, relay },
       { ...quickSettings, ...settings, apiServers },
     );
   }

@@ -25,6 +25,8 @@ import type { Credentials } from './credentials.ts';
 import type { ExchangeFailure, Outgoing } from './exchange.ts';
 import { GatewayFilter } from './gateway-filter.ts';
 import { countRequest, type RequestOutcome, type UplinkMetrics } from './metrics.ts';
+import { noRelay, type RelayWay } from './relay.ts';
+import { RelayedServers } from './relayed-servers.ts';
 import { holdsBody, planRetry, transportOf } from './request-plan.ts';
 import { chooseServer, newStanding, standingAfter, type ServerStanding } from './server-choice.ts';
 import type { UplinkSettings } from './settings.ts';
@@ -37,13 +39,26 @@ export interface HubUplinkParts {
   readonly credentials: Credentials;
   /** In [0, 1): jitter of probes, and of the return to a server. */
   readonly random: () => number;
+  /** The way for when no API server can be reached otherwise; `noRelay` for none. */
+  readonly relay: RelayWay;
+}
+
+/** By which way API servers can be reached now. */
+export interface CloudAccess {
+  readonly reachable: boolean;
+  /** One can be reached without a relay. */
+  readonly own: boolean;
 }
 
 export class HubUplink implements Uplink {
   readonly #parts: HubUplinkParts;
   readonly #settings: UplinkSettings;
   readonly #servers: readonly ApiServer[];
+  readonly #throughPeers: readonly ApiServer[];
+  readonly #relayed: RelayedServers;
   readonly #listeners = new Set<(state: CloudState) => void>();
+  readonly #accessListeners = new Set<(access: CloudAccess) => void>();
+  #own = true;
   readonly #standings: ServerStanding[];
   /** Index of the server that the last request went to. */
   #last: number;
@@ -55,8 +70,33 @@ export class HubUplink implements Uplink {
     this.#parts = parts;
     this.#settings = settings;
     this.#cloud = { reachable: true, sinceMs: parts.clock.wallMs() };
+    const { relay } = parts;
+    const hasRelay = (): boolean => relay.isOpen;
     this.#servers = settings.apiServers.map(
-      (url, index) => new ApiServer({ ...parts, statusChanged: () => this.#statusChanged(index) }, settings, url),
+      (url, index) =>
+        new ApiServer(
+          { ...parts, way: 'own', hasRelay, statusChanged: () => this.#statusChanged(index) },
+          settings,
+          url,
+        ),
+    );
+    this.#throughPeers = (relay === noRelay ? [] : settings.apiServers).map(
+      (url) =>
+        new ApiServer(
+          { ...parts, way: relay, hasRelay: () => false, statusChanged: () => this.#cloudChanged() },
+          settings,
+          url,
+        ),
+    );
+    this.#relayed = new RelayedServers(
+      {
+        ...parts,
+        servers: this.#throughPeers,
+        checkOwn: () => {
+          for (const server of this.#servers) server.suspectLoss();
+        },
+      },
+      settings.ownWaySteady,
     );
     this.#standings = this.#servers.map(() => newStanding(parts.clock.monotonicMs()));
     // In turn: not all nodes begin at the same server.
@@ -74,6 +114,16 @@ export class HubUplink implements Uplink {
     return this.#servers[this.#last]?.roundTripMs ?? 0;
   }
 
+  get access(): CloudAccess {
+    return { reachable: this.#cloud.reachable, own: this.#own };
+  }
+
+  /** Calls back on every change; returns the way to stop that. */
+  onAccessChange(listener: (access: CloudAccess) => void): () => void {
+    this.#accessListeners.add(listener);
+    return () => void this.#accessListeners.delete(listener);
+  }
+
   onCloudChange(listener: (state: CloudState) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
@@ -84,13 +134,14 @@ export class HubUplink implements Uplink {
     const { credentials } = this.#parts;
     await credentials.load();
     const stopListening = credentials.onChange(() => {
-      for (const server of this.#servers) server.retireNodeLane();
+      for (const server of [...this.#servers, ...this.#throughPeers]) server.retireNodeLane();
     });
     if (!signal.aborted) for (const server of this.#servers) server.start();
     await credentials.run(signal);
     stopListening();
     // Also where the start was given up: requests may have opened connections before it.
-    await Promise.all(this.#servers.map((server) => server.stop()));
+    this.#relayed.stop();
+    await Promise.all([...this.#servers, ...this.#throughPeers].map((server) => server.stop()));
   }
 
   forward(
@@ -253,6 +304,10 @@ export class HubUplink implements Uplink {
   }
 
   #choose(): ApiServer | undefined {
+    return this.#relayed.choose(this.#chooseOwn());
+  }
+
+  #chooseOwn(): ApiServer | undefined {
     const chosen =
       this.#servers.length === 1
         ? this.#standings[0]?.status === 'reachable'
@@ -274,11 +329,21 @@ export class HubUplink implements Uplink {
     this.#standings[index] = standing;
     metrics.serverReachable.set({ server: server.name }, standing.status === 'reachable' ? 1 : 0);
     this.#cloudChanged();
-    if (this.#cloud.reachable) for (const other of this.#servers) other.leave();
   }
 
   #cloudChanged(): void {
-    const reachable = this.#standings.some(({ status }) => status === 'reachable');
+    const before = this.access;
+    this.#own = this.#standings.some(({ status }) => status === 'reachable');
+    if (this.#own !== before.own) this.#relayed.ownChanged(this.#own);
+    this.#reachableChanged(this.#own || this.#relayed.reachable);
+    if (this.#cloud.reachable) for (const server of this.#servers) server.leave();
+    const { access } = this;
+    this.#parts.metrics.relayed.set(this.#relayed.reachable ? 1 : 0);
+    if (access.reachable === before.reachable && access.own === before.own) return;
+    for (const listener of this.#accessListeners) listener(access);
+  }
+
+  #reachableChanged(reachable: boolean): void {
     if (reachable === this.#cloud.reachable) return;
     this.#cloud = { reachable, sinceMs: this.#parts.clock.wallMs() };
     this.#parts.metrics.reachable.set(reachable ? 1 : 0);

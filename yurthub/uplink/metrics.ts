@@ -23,6 +23,7 @@ export function uplinkMetrics(metrics: Metrics) {
       '1 while this API server can be reached, by host and port as in apiServers',
       ['server'],
     ),
+    relayed: metrics.gauge('holdfast_yurthub_cloud_relayed', '1 while requests to API servers go through a peer'),
     requests: metrics.tallies(
       'holdfast_yurthub_upstream_requests_total',
       'Requests towards API servers. broken: lost after the head; unreachable: no answer to be had',
@@ -49,6 +50,7 @@ export function uplinkMetrics(metrics: Metrics) {
     ),
   };
   made.reachable.set(1);
+  made.relayed.set(0);
   made.roundTrip.set(0);
   made.certificateExpiry.set(0);
   for (const kind of ['unary', 'session', 'raw', 'probe'])

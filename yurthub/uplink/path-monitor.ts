@@ -19,6 +19,8 @@ import type { StreamSession } from './stream-session.ts';
 /** What the monitor needs of the connections to its API server. */
 export interface MonitoredPath {
   readonly name: string;
+  /** Whether another way is at hand when this one is lost. */
+  readonly hasRelay: boolean;
   openSessions(): StreamSession[];
   /** Opens a session; a failure has been reported to `happened` when this rejects. */
   openSession(): Promise<StreamSession>;
@@ -38,6 +40,9 @@ export interface MonitoredPath {
   statusChanged(status: PathStatus): void;
 }
 
+/** A path that rests is not used and not watched until it is sought. */
+export type PathStart = 'hoped-for' | 'at-rest';
+
 export class PathMonitor {
   readonly #parts: { log: Log; clock: Clock; metrics: UplinkMetrics; random: () => number };
   readonly #settings: UplinkSettings;
@@ -47,8 +52,11 @@ export class PathMonitor {
   #roundTripMs = 0;
   #checking = false;
   #stopped = false;
+  #resting: boolean;
   #unansweredTimer: Timer | undefined;
   #idleTimer: Timer | undefined;
+  #pingedMs = Number.NEGATIVE_INFINITY;
+  #arrivedAtPing = -1;
   #probing: AbortController | undefined;
   /** Probes under way whose TCP connection stands. */
   #heldProbes = 0;
@@ -59,10 +67,13 @@ export class PathMonitor {
     parts: { log: Log; clock: Clock; metrics: UplinkMetrics; random: () => number },
     settings: UplinkSettings,
     path: MonitoredPath,
+    start: PathStart,
   ) {
     this.#parts = parts;
     this.#settings = settings;
     this.#path = path;
+    this.#resting = start === 'at-rest';
+    if (this.#resting) this.#status = 'lost';
   }
 
   get status(): PathStatus {
@@ -71,9 +82,34 @@ export class PathMonitor {
 
   /** Checks the path at once and then whenever it has been idle, until `stop`. */
   start(): void {
+    if (this.#resting) return;
     const { expectedRoundTripMs, startTimeoutMs, pingTimeoutMs } = this.#settings;
     this.check(startDeadlineMs(expectedRoundTripMs, startTimeoutMs, pingTimeoutMs));
     this.#armIdle();
+  }
+
+  /** Looks for a path that rested, at once and until it is found. */
+  seek(): void {
+    if (!this.#resting || this.#stopped) return;
+    this.#resting = false;
+    this.#armIdle();
+    this.#probing = new AbortController();
+    this.#task(this.#probe(this.#probing.signal));
+    this.#probeLater(this.#probing.signal);
+  }
+
+  /** The path is not needed any more. Its connections are the caller's to close. */
+  rest(): void {
+    if (this.#resting || this.#stopped) return;
+    this.#resting = true;
+    this.#idleTimer?.cancel();
+    this.#unansweredTimer?.cancel();
+    this.#unansweredTimer = undefined;
+    this.#probing?.abort(new Error('the path is not needed any more'));
+    this.#probing = undefined;
+    if (this.#status === 'lost') return;
+    this.#status = 'lost';
+    this.#path.statusChanged('lost');
   }
 
   /** Settles when nothing that was started goes on. The path's connections have been destroyed before. */
@@ -97,12 +133,12 @@ export class PathMonitor {
 
   /** A request has gone out: its path is checked if it stays unanswered. */
   requestStarted(): void {
-    if (this.#stopped) return;
+    if (this.#stopped || this.#resting) return;
     this.#unansweredTimer ??= this.#parts.clock.after(this.#settings.unansweredMs, () => this.#lookAtUnanswered());
   }
 
   happened(event: PathEvent, error?: unknown): void {
-    if (this.#stopped) return;
+    if (this.#stopped || this.#resting) return;
     const { log, metrics } = this.#parts;
     const before = this.#status;
     const { status, lossReason, actions } = decidePath(before, event);
@@ -137,7 +173,7 @@ export class PathMonitor {
 
   /** Asks the path for a sign of life, unless that is being done. */
   check(deadlineMs = this.#pingMs): void {
-    if (this.#checking || this.#stopped) return;
+    if (this.#checking || this.#stopped || this.#resting) return;
     this.#checking = true;
     this.#task(this.#check(deadlineMs).finally(() => void (this.#checking = false)));
   }
@@ -176,8 +212,16 @@ export class PathMonitor {
   }
 
   #armIdle(): void {
-    this.#idleTimer = this.#parts.clock.after(this.#settings.idlePingMs, () => {
-      this.check();
+    const { clock } = this.#parts;
+    const { idlePingMs, idlePingWithRelayMs } = this.#settings;
+    this.#idleTimer = clock.after(this.#path.hasRelay ? idlePingWithRelayMs : idlePingMs, () => {
+      const arrived = [...this.#path.bytesRead().values()].reduce((sum, bytes) => sum + bytes, 0);
+      // What arrives by itself is a sign of life; but each session is looked at now and then.
+      if (arrived === this.#arrivedAtPing || clock.monotonicMs() - this.#pingedMs >= idlePingMs) {
+        this.#pingedMs = clock.monotonicMs();
+        this.check();
+      }
+      this.#arrivedAtPing = arrived;
       this.#armIdle();
     });
   }

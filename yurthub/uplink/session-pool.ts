@@ -51,6 +51,11 @@ export class SessionPool {
     for (const session of this.#sessions) session.drain();
   }
 
+  /** Ends every session; the next request opens one anew. */
+  leave(): void {
+    for (const session of this.#sessions) session.destroy();
+  }
+
   destroy(): void {
     this.#destroyed = true;
     for (const session of this.#sessions) session.destroy();

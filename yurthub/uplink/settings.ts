@@ -39,12 +39,16 @@ export interface UplinkSettings extends ProbeTimes, SteadySettings {
   readonly startTimeoutMs: number;
   readonly expectedRoundTripMs: number | undefined;
   readonly idlePingMs: number;
+  /** The same while a relay is at hand: to know sooner is worth its bytes only to a node that can do something about it. */
+  readonly idlePingWithRelayMs: number;
   /**
    * A read on a connection that was idle for `forgottenIdleMs` and has no answer after `forgottenMs`, while the path answers
    * pings, is sent once more on a fresh one: NAT boxes forget connections one by one.
    */
   readonly forgottenMs: number;
   readonly forgottenIdleMs: number;
+  /** While a relay is used: a relay is near, and to stay with it a little longer costs less than to be cut off once more. */
+  readonly ownWaySteady: SteadySettings;
 }
 
 export const defaultUplinkSettings: Omit<UplinkSettings, 'apiServers'> = {
@@ -63,6 +67,7 @@ export const defaultUplinkSettings: Omit<UplinkSettings, 'apiServers'> = {
   startTimeoutMs: 800,
   expectedRoundTripMs: undefined,
   idlePingMs: 30_000,
+  idlePingWithRelayMs: 2_000,
   forgottenMs: 3_000,
   forgottenIdleMs: 1_000,
   probeMinMs: 500,
@@ -70,4 +75,5 @@ export const defaultUplinkSettings: Omit<UplinkSettings, 'apiServers'> = {
   probeHeldMaxMs: 15_000,
   steadyMinMs: 30_000,
   steadyMaxMs: 600_000,
+  ownWaySteady: { steadyMinMs: 10_000, steadyMaxMs: 300_000 },
 };

@@ -191,6 +191,11 @@ export class ViewSet implements ViewReader {
     this.#own.add(viewId(key));
   }
 
+  /** The hub needs it no longer: it is dropped like any view that nobody uses. */
+  disown(key: ViewKey): void {
+    this.#own.delete(viewId(key));
+  }
+
   /** True when a view is kept for this key, whether or not it is complete. */
   has(key: ViewKey): boolean {
     const id = viewId(key);

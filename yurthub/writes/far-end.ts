@@ -27,6 +27,7 @@ import type {
   UpstreamStream,
   ViewReader,
 } from '../types.ts';
+import type { LeaseAnnotation } from './annotated-lease.ts';
 import { OfflineWrites, type OfflineWritesSettings } from './offline-writes.ts';
 
 export class FakeCloud implements Uplink {
@@ -106,6 +107,7 @@ export class WritesBench {
   readonly cloud = new FakeCloud();
   readonly views = new FakeViews();
   readonly clock = new ManualClock();
+  leaseAnnotation: LeaseAnnotation | undefined;
   metrics = new Metrics();
   store!: OpenedStore;
   writes!: OfflineWrites;
@@ -140,7 +142,16 @@ export class WritesBench {
     this.store = await openStore(ofStore, { directory: path.join(this.#folder, 'store'), maxBytes: 1 << 30 });
     const seal = await Seal.open({ file: path.join(this.#folder, 'store.key'), makeIfMissing: true });
     this.writes = new OfflineWrites(
-      { store: this.store, seal, uplink, views, log: nullLog, metrics, clock },
+      {
+        store: this.store,
+        seal,
+        uplink,
+        views,
+        log: nullLog,
+        metrics,
+        clock,
+        leaseAnnotation: () => this.leaseAnnotation,
+      },
       {
         nodeName: 'edge1',
         eventSpoolMaxCount: 100,

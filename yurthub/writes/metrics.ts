@@ -51,11 +51,17 @@ export function writeMetrics(metrics: Metrics) {
       'Replies of the API server that could not be kept because the store could not be written',
       ['kind'],
     ),
+    leaseAnnotations: metrics.counter(
+      'holdfast_yurthub_lease_annotations_total',
+      "Renewals of the node's Lease that carried the report on its peers. failed: not renewed, for another reason",
+      ['outcome'],
+    ),
   };
   for (const kind of writeKinds)
     for (const outcome of ['acknowledged', 'refused']) made.answers.inc({ kind, outcome }, 0);
   for (const reason of dropReasons) made.eventsDropped.inc({ reason }, 0);
   for (const outcome of finishedPodOutcomes) made.finishedPods.inc({ outcome }, 0);
+  for (const outcome of ['sent', 'failed', 'refused', 'unreadable']) made.leaseAnnotations.inc({ outcome }, 0);
   for (const kind of ['lease', 'token', 'review']) made.unsaved.inc({ kind }, 0);
   return made;
 }

@@ -11,6 +11,7 @@ import type { KubeObject } from '../../kube/wire.ts';
 import { sendReply, sendStatus } from '../answers.ts';
 import { BodyTooLargeError, CloudUnreachableError, SealError, StoreWriteError } from '../errors.ts';
 import type { HubRequest, HubResponse, Overlay, Store, Uplink, UpstreamReply, ViewReader } from '../types.ts';
+import { AnnotatedLease, type LeaseAnnotation } from './annotated-lease.ts';
 import { EventDelivery } from './event-delivery.ts';
 import { EventSpool } from './event-spool.ts';
 import { EventWrites } from './event-writes.ts';
@@ -30,6 +31,8 @@ export interface OfflineWritesParts {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  /** What the next renewal of the node's Lease is to carry; undefined: nothing is added or taken away. */
+  readonly leaseAnnotation: () => LeaseAnnotation | undefined;
 }
 
 export interface OfflineWritesSettings {
@@ -51,6 +54,7 @@ export class OfflineWrites {
   readonly #settings: OfflineWritesSettings;
   readonly #metrics: WriteMetrics;
   readonly #lease: NodeLease;
+  readonly #annotatedLease: AnnotatedLease;
   readonly #status: StatusWrites;
   readonly #spool: EventSpool;
   readonly #events: EventWrites;
@@ -65,6 +69,7 @@ export class OfflineWrites {
     this.#metrics = writeMetrics(parts.metrics);
     const inner = { ...parts, metrics: this.#metrics };
     this.#lease = new NodeLease(parts.store, settings.nodeName);
+    this.#annotatedLease = new AnnotatedLease({ ...inner, annotation: parts.leaseAnnotation });
     this.#status = new StatusWrites(inner, { maxBodyBytes });
     const { eventSpoolMaxCount: maxCount, eventSpoolMaxBytes: maxBytes } = settings;
     this.#spool = new EventSpool(inner, { maxCount, maxBytes });
@@ -111,7 +116,8 @@ export class OfflineWrites {
       const body = request.body === null ? Buffer.alloc(0) : await request.readBody(this.#settings.maxBodyBytes);
       const isLocal = kind === 'event' && this.#events.belongsToSpool(info);
       if (!isLocal && this.#parts.uplink.cloud.reachable) {
-        const reply = await this.#fetch(request, body);
+        const send = (what: Buffer): Promise<UpstreamReply | undefined> => this.#fetch(request, what);
+        const reply = kind === 'lease' ? await this.#annotatedLease.renew(request, info, body, send) : await send(body);
         if (reply !== undefined) {
           await this.#keep(kind, request, info, body, reply);
           sendReply(response, reply);

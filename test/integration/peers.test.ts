@@ -1,0 +1,225 @@
+// Two hubs of one pool with their health parts, in front of a real kube-apiserver: reports ride on the kubelets' own renewals,
+// and a node whose own way out is gone goes on through the other.
+import net from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { Health, healthDefaults } from '../../health/health.ts';
+import { protobufWire } from '../../kube/protobuf/protobuf-wire.ts';
+import { metadataOf } from '../../kube/plain-object.ts';
+import type { KubeObject } from '../../kube/wire.ts';
+import { membershipSlices, nodePoolLabel } from '../../peers/membership.ts';
+import { parseReport, type Report } from '../../peers/report.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { nullLog } from '../../runtime/log.ts';
+import { Metrics } from '../../runtime/metrics.ts';
+import { TcpRelay } from '../../runtime/tcp-relay.ts';
+import type { Neighbours, NodeHub } from '../../yurthub/neighbours/neighbours.ts';
+import { ControlPlane } from '../cluster/control-plane.ts';
+import { describeWithApiserver } from '../cluster/integration.ts';
+import { create } from '../cluster/manifest.ts';
+import { nodeRules } from '../cluster/node-rules.ts';
+import { HubUnderTest, until } from './hub-under-test.ts';
+
+const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
+const poolSlices = '/apis/discovery.k8s.io/v1/namespaces/holdfast-pools/endpointslices';
+/** As published: the API server takes no loopback addresses, and here are no others. */
+const addresses = { edge1: '192.0.2.31', edge2: '192.0.2.32' } as const;
+type NodeName = keyof typeof addresses;
+const nodeNames = ['edge1', 'edge2'] as const;
+
+interface Node {
+  readonly link: TcpRelay;
+  readonly hub: HubUnderTest;
+  readonly metrics: Metrics;
+}
+
+describeWithApiserver('peers in front of a real API server', () => {
+  let plane: ControlPlane;
+  let peerPort: number;
+  const nodes = new Map<NodeName, Node>();
+  const node = (name: NodeName): Node => nodes.get(name)!;
+
+  beforeAll(async () => {
+    plane = await ControlPlane.start({ controllers: false });
+    peerPort = await freePort();
+    await plane.request('POST', '/api/v1/namespaces', { metadata: { name: 'kube-node-lease' } }).catch(() => undefined);
+    await create(plane.api, nodeRules());
+    for (const name of nodeNames)
+      await plane.request('POST', '/api/v1/nodes', { metadata: { name, labels: { [nodePoolLabel]: 'shop' } } });
+    const members = nodeNames.map((nodeName) => ({ nodeName, address: addresses[nodeName] }));
+    for (const slice of membershipSlices('shop', members, {}, [])) await plane.request('POST', poolSlices, slice);
+    for (const name of nodeNames) nodes.set(name, await start(name));
+  }, 60_000);
+
+  afterAll(async () => {
+    for (const { hub, link } of nodes.values()) {
+      await hub.remove();
+      await link.close();
+    }
+    await plane?.stop();
+  });
+
+  async function start(name: NodeName): Promise<Node> {
+    const link = new TcpRelay({ host: plane.address, port: plane.port }, { port: 0 });
+    await link.listen();
+    const pair = plane.nodeCertificate(name);
+    const metrics = new Metrics();
+    const api = { host: plane.address, port: plane.port };
+    const health = new Health(
+      { log: nullLog, clock: systemClock, metrics, random: Math.random },
+      {
+        ...healthDefaults,
+        nodeName: name,
+        peerPort,
+        credentials: { certificate: { pem: pair.certificate }, key: { pem: pair.key }, clientCA: { pem: plane.ca } },
+        listen: undefined,
+        kubeletHealth: { host: '127.0.0.1', port: 1 },
+        relay: true,
+        relayTargets: [api],
+        prober: { periodMs: 200, doubtPeriodMs: 100, timeoutMs: 2_000 },
+      },
+    );
+    const neighbours: Neighbours = {
+      leaseAnnotation: () => health.leaseAnnotation(),
+      run: (hub, signal) => health.run(onLoopback(hub), signal),
+      // Each node has a link of its own to the API server here; on a real site all know it by one address.
+      relay: {
+        get isOpen() {
+          return health.relay.isOpen;
+        },
+        open: (_target, signal) => health.relay.open(api, signal),
+      },
+    };
+    const hub = await HubUnderTest.start({
+      apiServer: `https://127.0.0.1:${link.port}`,
+      ca: plane.ca,
+      node: { cert: pair.certificate, key: pair.key },
+      settings: { nodeName: name },
+      neighbours,
+    });
+    return { link, hub, metrics };
+  }
+
+  /** As its kubelet does: the object of the last answer with another time. */
+  async function renew(name: NodeName, lease: KubeObject): Promise<{ status: number; lease: KubeObject }> {
+    const spec = { ...(lease['spec'] as KubeObject), renewTime: new Date().toISOString().replace('Z', '000Z') };
+    const answer = await node(name).hub.client.request('PUT', `${leases}/${name}`, {
+      body: protobufWire.body({ ...lease, spec }),
+      headers: { 'content-type': protobufWire.contentType, accept: protobufWire.contentType },
+    });
+    const { typeMeta, item } = protobufWire.scanObject(answer.body);
+    return { status: answer.status, lease: protobufWire.decode(typeMeta, item.bytes) };
+  }
+
+  async function leaseOf(name: NodeName): Promise<KubeObject> {
+    const fresh = {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name, namespace: 'kube-node-lease' },
+      spec: { holderIdentity: name, leaseDurationSeconds: 40 },
+    };
+    const made = await node(name).hub.client.request('POST', leases, {
+      body: JSON.stringify(fresh),
+      headers: { 'content-type': 'application/json' },
+    });
+    if (made.status === 201) return JSON.parse(made.body.toString()) as KubeObject;
+    return await plane.request<KubeObject>('GET', `${leases}/${name}`);
+  }
+
+  const reportIn = (lease: KubeObject, name: string): Report => {
+    const annotations = metadataOf(lease)['annotations'] as Record<string, string> | undefined;
+    const parsed = parseReport(annotations?.['holdfast.dev/peers'] ?? '', name);
+    if (!parsed.ok) throw new Error(`${parsed.problem}: ${parsed.detail}`);
+    return parsed.report;
+  };
+
+  test('what a node sees of its peers is on its own Lease, newer with each renewal, and nobody else can write it', async () => {
+    let lease = await leaseOf('edge1');
+    const sees = async (): Promise<boolean> => {
+      const renewed = await renew('edge1', lease);
+      expect(renewed.status).toBe(200);
+      lease = renewed.lease;
+      return metadataOf(lease)['annotations'] !== undefined && reportIn(lease, 'edge1').peers[0]?.state === 'sick';
+    };
+    // There is no kubelet here, so the peer is as it says: not well.
+    await until(sees, 'edge1 reports edge2');
+    const inCloud = await plane.request<KubeObject>('GET', `${leases}/edge1`);
+    expect(reportIn(inCloud, 'edge1')).toEqual(reportIn(lease, 'edge1'));
+    expect(metadataOf(inCloud)['resourceVersion']).toBe(metadataOf(lease)['resourceVersion']);
+    const { seq } = reportIn(lease, 'edge1');
+    await sees();
+    expect(reportIn(lease, 'edge1').seq).toBe(seq + 1);
+    await leaseOf('edge2');
+    const foreign = await node('edge1').hub.client.request('PUT', `${leases}/edge2`, {
+      body: JSON.stringify(await plane.request<KubeObject>('GET', `${leases}/edge2`)),
+      headers: { 'content-type': 'application/json' },
+    });
+    expect(foreign.status).toBe(403);
+  });
+
+  test('a conflict is the answer that the kubelet needs, and no renewal is lost by it', async () => {
+    const stale = await leaseOf('edge1');
+    await renew('edge1', stale);
+    expect((await renew('edge1', stale)).status).toBe(409);
+    expect((await renew('edge1', await leaseOf('edge1'))).status).toBe(200);
+  });
+
+  test.each(['blackhole', 'refuse'] as const)(
+    'with its own way out gone (%s) a node goes on through its peer',
+    async (fault) => {
+      const { link, hub } = node('edge1');
+      const before = await leaseOf('edge1');
+      const watch = await hub.client.watch(
+        '/api/v1/nodes?fieldSelector=metadata.name%3Dedge1&watch=true&resourceVersion=0',
+      );
+      const started = performance.now();
+      await link.cut(fault);
+      await until(async () => (await hub.metric('holdfast_yurthub_cloud_relayed')) === 1, 'the relay is used');
+      expect(performance.now() - started).toBeLessThan(5_000);
+      const renewed = await renew('edge1', before);
+      expect(renewed.status).toBe(200);
+      // Not answered by the hub itself: the cloud has it.
+      const inCloud = await plane.request<KubeObject>('GET', `${leases}/edge1`);
+      expect(metadataOf(inCloud)['resourceVersion']).toBe(metadataOf(renewed.lease)['resourceVersion']);
+      const seen = watch.events.length;
+      await plane.request(
+        'PATCH',
+        '/api/v1/nodes/edge1',
+        { metadata: { annotations: { through: fault } } },
+        { contentType: 'application/merge-patch+json' },
+      );
+      await watch.until(({ object }) => object.metadata.annotations?.['through'] === fault, seen);
+      watch.stop();
+      await link.heal();
+      if (fault === 'blackhole')
+        await until(
+          async () => (await hub.metric('holdfast_yurthub_cloud_relayed')) === 0,
+          'the own way works',
+          30_000,
+        );
+    },
+  );
+});
+
+function onLoopback(hub: NodeHub): NodeHub {
+  return {
+    get cloud() {
+      return hub.cloud;
+    },
+    get pool() {
+      const { pool } = hub;
+      return pool && { ...pool, slices: JSON.parse(JSON.stringify(pool.slices).replaceAll('192.0.2.', '127.0.0.')) };
+    },
+    onCloudAccess: (listener) => hub.onCloudAccess(listener),
+    onPool: (listener) => hub.onPool(listener),
+    followPool: (signal) => hub.followPool(signal),
+    pods: () => hub.pods(),
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

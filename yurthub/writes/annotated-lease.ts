@@ -1,0 +1,81 @@
+// An annotation that goes to the API server with the kubelet's own renewal of the node's Lease, at no further request. The
+// renewal comes first: what the API server refuses is sent again as the kubelet wrote it, and then left alone for a while.
+import { WireError } from '../../kube/errors.ts';
+import type { ResourceRequest } from '../../kube/request-info.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { headerValue } from '../../runtime/headers.ts';
+import type { Log } from '../../runtime/log.ts';
+import type { HubRequest, UpstreamReply } from '../types.ts';
+import type { WriteMetrics } from './metrics.ts';
+import { readObject, RefusedError } from './request-object.ts';
+
+export interface LeaseAnnotation {
+  readonly key: string;
+  /** Undefined: it must not be there. */
+  readonly text: string | undefined;
+}
+
+export interface AnnotatedLeaseParts {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly metrics: WriteMetrics;
+  /** What the next renewal is to carry. */
+  readonly annotation: () => LeaseAnnotation | undefined;
+}
+
+const pauseMs = 600_000;
+/** What says nothing about the annotation: who asks, a version that is too old, too many requests, a server in trouble. */
+const otherReasons = new Set([401, 404, 409, 429]);
+
+export class AnnotatedLease {
+  readonly #parts: AnnotatedLeaseParts;
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: AnnotatedLeaseParts) {
+    this.#parts = parts;
+  }
+
+  /** Sends the renewal by `send`, annotated if that can be done. Undefined, as `send` gives it, when the cloud is out of reach. */
+  async renew(
+    request: HubRequest,
+    info: ResourceRequest,
+    body: Buffer,
+    send: (body: Buffer) => Promise<UpstreamReply | undefined>,
+  ): Promise<UpstreamReply | undefined> {
+    const annotated = info.verb === 'update' ? this.#annotated(request, body) : undefined;
+    if (annotated === undefined) return await send(body);
+    const reply = await send(annotated);
+    if (reply === undefined) return undefined;
+    const { statusCode } = reply;
+    if (statusCode < 400 || statusCode >= 500 || otherReasons.has(statusCode)) {
+      this.#parts.metrics.leaseAnnotations.inc({ outcome: statusCode < 400 ? 'sent' : 'failed' });
+      return reply;
+    }
+    this.#pause('refused', `the API server answered ${statusCode}`);
+    return await send(body);
+  }
+
+  #annotated(request: HubRequest, body: Buffer): Buffer | undefined {
+    const { clock, annotation } = this.#parts;
+    if (clock.monotonicMs() < this.#pausedUntilMs) return undefined;
+    const wanted = annotation();
+    if (wanted === undefined) return undefined;
+    try {
+      const { wire, typeMeta, item } = readObject(body, headerValue(request.headers, 'content-type'));
+      const bytes = wire.withAnnotation(item.bytes, wanted.key, wanted.text);
+      return bytes === item.bytes ? undefined : wire.object(typeMeta, bytes);
+    } catch (error) {
+      if (!(error instanceof WireError) && !(error instanceof RefusedError)) throw error;
+      // A body that we cannot read is the API server's to judge.
+      this.#pause('unreadable', error.message);
+      return undefined;
+    }
+  }
+
+  #pause(outcome: 'refused' | 'unreadable', problem: string): void {
+    const { log, clock, metrics } = this.#parts;
+    this.#pausedUntilMs = clock.monotonicMs() + pauseMs;
+    metrics.leaseAnnotations.inc({ outcome });
+    log.warn("the report on this node's peers goes without for ten minutes: the Lease cannot carry it", { problem });
+  }
+}
