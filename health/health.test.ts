@@ -188,7 +188,11 @@ describe('the relay', () => {
   test('is switched off for a pool by an annotation', async () => {
     const cloud = await test_.echo();
     const nodes = await pool([cloud]);
+    const open = await nodes[0].health.relay.open(cloud, never);
+    const ended = once(open, 'close');
     joinPool(nodes, { 'holdfast.dev/relay': 'false' });
+    open.resume();
+    await ended;
     expect(nodes[0].health.relay.isOpen).toBe(false);
     await expect(nodes[0].health.relay.open(cloud, never)).rejects.toThrow(
       `no way to ${authorityOf(cloud)} through a peer: no peer has a way out`,

@@ -70,7 +70,7 @@ export class Health {
   readonly #relayService: RelayService;
   readonly #cuts: CutRecord;
   readonly #boot = randomBytes(8).toString('hex');
-  readonly #seenListeners = new Set<(node: string) => void>();
+  readonly #seenListeners = new Set<() => void>();
   /** Ways into the cloud through peers, for the hub and the tunnel agent. */
   readonly relay: RelayWay;
   #hub: NodeHub | undefined;
@@ -92,8 +92,8 @@ export class Health {
     this.#credentials = credentials;
     this.#kubelet = new LocalKubelet({ clock }, settings.kubeletHealth);
     this.#cuts = new CutRecord(clock);
-    const seen = (node: string): void => {
-      for (const listener of this.#seenListeners) listener(node);
+    const seen = (): void => {
+      for (const listener of this.#seenListeners) listener();
     };
     this.#prober = new Prober({ log, clock, metrics, credentials, random, seen }, settings.prober);
     this.#relayService = new RelayService(
@@ -150,8 +150,12 @@ export class Health {
     );
   }
 
+  isAlive(node: string): boolean {
+    return this.#prober.target(node)?.state.state === 'up';
+  }
+
   /** Calls back after each probe of a peer; returns the way to stop that. */
-  onSeen(listener: (node: string) => void): () => void {
+  onSeen(listener: () => void): () => void {
     this.#seenListeners.add(listener);
     return () => void this.#seenListeners.delete(listener);
   }
@@ -192,6 +196,8 @@ export class Health {
         members: membership?.members.length,
         observed: observed.join(),
       });
+    // Switched off is off for what goes on, too.
+    if (!this.#relays) this.#relayService.close();
     this.#listenChanged();
   }
 

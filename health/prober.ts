@@ -19,7 +19,7 @@ export interface ProberParts {
   /** In [0, 1): jitter. */
   readonly random: () => number;
   /** Called after each probe of a target. */
-  readonly seen: (node: string) => void;
+  readonly seen: () => void;
 }
 
 export interface ProberSettings {
@@ -135,7 +135,7 @@ export class Prober {
       running.target = { ...running.target, answer: undefined };
       this.#saw(running, { kind: 'failed', reach }, error);
     }
-    seen(running.target.address.node);
+    seen();
   }
 
   #saw(running: Running, sighting: Sighting, error?: unknown): void {

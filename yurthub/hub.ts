@@ -248,7 +248,10 @@ export class Hub {
       log: log.child('filters'),
       podStatuses: () => writes.podStatuses(),
       nodeName,
+      cutOffPeers: () => neighbours.cutOffPeers,
+      isAlive: (node) => neighbours.isAlive(node),
     });
+    neighbours.onSeen(() => filterState.peerSeen());
     const pool = new OwnPoolFeed({ views, clock, log: log.child('pool') }, nodeName);
     const forNeighbours = new HubForNeighbours({ uplink, pool, pods: () => filterState.ownPods() });
     const singles = new SingleObjects(store, cipher, singleSettings);

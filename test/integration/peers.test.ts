@@ -1,5 +1,7 @@
 // Two hubs of one pool with their health parts, in front of a real kube-apiserver: reports ride on the kubelets' own renewals,
 // and a node whose own way out is gone goes on through the other.
+import { once } from 'node:events';
+import http from 'node:http';
 import net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { Health, healthDefaults } from '../../health/health.ts';
@@ -12,7 +14,7 @@ import { systemClock } from '../../runtime/clock.ts';
 import { nullLog } from '../../runtime/log.ts';
 import { Metrics } from '../../runtime/metrics.ts';
 import { TcpRelay } from '../../runtime/tcp-relay.ts';
-import type { Neighbours, NodeHub } from '../../yurthub/neighbours/neighbours.ts';
+import { noNeighbours, type Neighbours, type NodeHub } from '../../yurthub/neighbours/neighbours.ts';
 import { ControlPlane } from '../cluster/control-plane.ts';
 import { describeWithApiserver } from '../cluster/integration.ts';
 import { create } from '../cluster/manifest.ts';
@@ -35,12 +37,16 @@ interface Node {
 describeWithApiserver('peers in front of a real API server', () => {
   let plane: ControlPlane;
   let peerPort: number;
+  let kubelets: http.Server;
   const nodes = new Map<NodeName, Node>();
   const node = (name: NodeName): Node => nodes.get(name)!;
 
   beforeAll(async () => {
     plane = await ControlPlane.start({ controllers: false });
     peerPort = await freePort();
+    // The health port of every kubelet here.
+    kubelets = http.createServer((_request, response) => response.end('ok')).listen(0, '127.0.0.1');
+    await once(kubelets, 'listening');
     await plane.request('POST', '/api/v1/namespaces', { metadata: { name: 'kube-node-lease' } }).catch(() => undefined);
     await create(plane.api, nodeRules());
     for (const name of nodeNames)
@@ -55,6 +61,8 @@ describeWithApiserver('peers in front of a real API server', () => {
       await hub.remove();
       await link.close();
     }
+    kubelets?.closeAllConnections();
+    kubelets?.close();
     await plane?.stop();
   });
 
@@ -63,6 +71,7 @@ describeWithApiserver('peers in front of a real API server', () => {
     await link.listen();
     const pair = plane.nodeCertificate(name);
     const metrics = new Metrics();
+    const kubeletHealth = { host: '127.0.0.1', port: (kubelets.address() as AddressInfo).port };
     const api = { host: plane.address, port: plane.port };
     const health = new Health(
       { log: nullLog, clock: systemClock, metrics, random: Math.random },
@@ -72,16 +81,22 @@ describeWithApiserver('peers in front of a real API server', () => {
         peerPort,
         credentials: { certificate: { pem: pair.certificate }, key: { pem: pair.key }, clientCA: { pem: plane.ca } },
         listen: undefined,
-        kubeletHealth: { host: '127.0.0.1', port: 1 },
+        kubeletHealth,
         relay: true,
         relayTargets: [api],
         prober: { periodMs: 200, doubtPeriodMs: 100, timeoutMs: 2_000 },
       },
     );
     const neighbours: Neighbours = {
+      ...noNeighbours,
       leaseAnnotation: () => health.leaseAnnotation(),
       run: (hub, signal) => health.run(onLoopback(hub), signal),
       // Each node has a link of its own to the API server here; on a real site all know it by one address.
+      get cutOffPeers() {
+        return health.cutOffPeers;
+      },
+      isAlive: (peer) => health.isAlive(peer),
+      onSeen: (listener) => health.onSeen(listener),
       relay: {
         get isOpen() {
           return health.relay.isOpen;
@@ -138,9 +153,8 @@ describeWithApiserver('peers in front of a real API server', () => {
       const renewed = await renew('edge1', lease);
       expect(renewed.status).toBe(200);
       lease = renewed.lease;
-      return metadataOf(lease)['annotations'] !== undefined && reportIn(lease, 'edge1').peers[0]?.state === 'sick';
+      return metadataOf(lease)['annotations'] !== undefined && reportIn(lease, 'edge1').peers[0]?.state === 'up';
     };
-    // There is no kubelet here, so the peer is as it says: not well.
     await until(sees, 'edge1 reports edge2');
     const inCloud = await plane.request<KubeObject>('GET', `${leases}/edge1`);
     expect(reportIn(inCloud, 'edge1')).toEqual(reportIn(lease, 'edge1'));
@@ -198,6 +212,90 @@ describeWithApiserver('peers in front of a real API server', () => {
         );
     },
   );
+
+  test('without relays, pods of a node that is cut off stay endpoints on its peers, as its kubelet says', async () => {
+    const merge = { contentType: 'application/merge-patch+json' };
+    const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
+    await plane.request('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', {
+      metadata: { name: 'reads-slices' },
+      rules: [{ apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['get', 'list', 'watch'] }],
+    });
+    await plane.request('POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
+      metadata: { name: 'reads-slices' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'reads-slices' },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'system:nodes' }],
+    });
+    await plane.request('POST', '/api/v1/namespaces/default/serviceaccounts', { metadata: { name: 'default' } });
+    const endpoints: KubeObject[] = [];
+    for (const [name, ready] of [
+      ['serves', true],
+      ['fails', false],
+    ] as const) {
+      const made = await plane.request<KubeObject>('POST', '/api/v1/namespaces/default/pods', {
+        metadata: { name },
+        spec: { nodeName: 'edge1', containers: [{ name: 'main', image: 'main:1' }] },
+      });
+      const podIP = `10.244.1.${endpoints.length + 2}`;
+      const conditions = [{ type: 'Ready', status: ready ? 'True' : 'False' }];
+      await plane.request(
+        'PATCH',
+        `/api/v1/namespaces/default/pods/${name}/status`,
+        { status: { phase: 'Running', podIP, podIPs: [{ ip: podIP }], conditions } },
+        merge,
+      );
+      const { uid } = metadataOf(made) as { uid: string };
+      endpoints.push({
+        addresses: [podIP],
+        conditions: { ready },
+        nodeName: 'edge1',
+        targetRef: { kind: 'Pod', namespace: 'default', name, uid },
+      });
+    }
+    await plane.request('POST', slices, {
+      metadata: { name: 'web-1', labels: { 'kubernetes.io/service-name': 'web' } },
+      addressType: 'IPv4',
+      endpoints,
+      ports: [{ name: 'http', port: 80 }],
+    });
+    // As the kubelet of edge1 and the kube-proxy of edge2 do.
+    const listed = await node('edge1').hub.client.request(
+      'GET',
+      '/api/v1/pods?fieldSelector=spec.nodeName%3Dedge1&resourceVersion=0',
+      { headers: { accept: protobufWire.contentType } },
+    );
+    expect(listed.status).toBe(200);
+    const shown = async (): Promise<unknown[]> => {
+      const slice = await node('edge2').hub.client.get<{ endpoints: { conditions: { ready: boolean } }[] }>(
+        `${slices}/web-1?resourceVersion=0`,
+      );
+      return slice.endpoints.map(({ conditions }) => conditions.ready);
+    };
+    await node('edge2').hub.client.get(`${slices}?resourceVersion=0`);
+    await until(async () => (await shown()).join() === 'true,false', 'the slice is there');
+    await plane.request(
+      'PATCH',
+      `${poolSlices}/shop-0`,
+      { metadata: { annotations: { 'holdfast.dev/relay': 'false' } } },
+      merge,
+    );
+    await node('edge1').link.cut('refuse');
+    await until(() => !node('edge1').hub.hub.status().cloud.reachable, 'edge1 is cut off', 30_000);
+    // As the cloud does after the node was silent for long enough.
+    const unknown = endpoints.map((endpoint) => ({ ...endpoint, conditions: { ready: false } }));
+    const patched = await plane.request<KubeObject>('PATCH', `${slices}/web-1`, { endpoints: unknown }, merge);
+    const version = String(metadataOf(patched)['resourceVersion']);
+    await until(
+      async () => {
+        const slice = await node('edge2').hub.client.get<KubeObject>(`${slices}/web-1?resourceVersion=0`);
+        return metadataOf(slice)['resourceVersion'] === version && (await shown()).join() === 'true,false';
+      },
+      'edge2 goes on serving what serves, and that alone',
+      30_000,
+    );
+    await node('edge1').hub.stop();
+    await until(async () => (await shown()).join() === 'false,false', 'nobody vouches for it any more', 30_000);
+    await node('edge1').hub.start();
+  });
 });
 
 function onLoopback(hub: NodeHub): NodeHub {

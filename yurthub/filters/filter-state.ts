@@ -12,6 +12,7 @@ import { AnnotatedServices } from './annotated-services.ts';
 import { localPod, LocalPods, type LocalPod } from './local-pods.ts';
 import { LocalPodsFeed } from './local-pods-feed.ts';
 import { listenAnnotation } from './node-ports.ts';
+import { PeerPods, PeerPodsFeed, type CutOffPeer } from './peer-pods.ts';
 import { NodePools, type PoolMembership } from './pools.ts';
 import type { ServiceTopology } from './service-topology.ts';
 
@@ -58,14 +59,20 @@ export interface FilterStateParts {
   /** Status of every pod as written to the hub while the cloud was out of reach, until the cloud has it. */
   readonly podStatuses: () => Iterable<{ readonly uid: string; readonly status: KubeObject }>;
   readonly nodeName: string;
+  /** Peers that this node sees alive and that have no way to the cloud. */
+  readonly cutOffPeers: () => readonly CutOffPeer[];
+  /** Whether this node sees that peer alive. */
+  readonly isAlive: (node: string) => boolean;
 }
 
 export class FilterState {
   readonly localPods = new LocalPods();
+  readonly peerPods = new PeerPods();
   readonly #services = new AnnotatedServices();
   readonly #pools = new NodePools();
   #parts: FilterStateParts | undefined;
   #podsFeed: LocalPodsFeed | undefined;
+  #peersFeed: PeerPodsFeed | undefined;
   #servicesFollower: ViewFollower | undefined;
   #poolsFollower: ViewFollower | undefined;
   /** The cloud has been in reach of this process. */
@@ -96,6 +103,13 @@ export class FilterState {
       refresh: () => this.#refreshEndpoints([parts.nodeName]),
       failed: (error) => this.#failed(error),
     });
+    this.#peersFeed = new PeerPodsFeed({
+      clock,
+      pods: this.peerPods,
+      cutOff: parts.cutOffPeers,
+      isAlive: parts.isAlive,
+      refresh: (uids) => this.#later(() => this.#refreshEndpoints(uids)),
+    });
     const ofAll = { views, clock, log };
     this.#servicesFollower = new ViewFollower(servicesKey, { ...ofAll, how: 'join', sink: this.#servicesSink() });
     this.#poolsFollower = new ViewFollower(poolsKey, { ...ofAll, how: 'make', sink: this.#poolsSink() });
@@ -117,12 +131,18 @@ export class FilterState {
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([this.#servicesFollower?.run(signal), this.#poolsFollower?.run(signal)]);
     this.#podsFeed?.stop();
+    this.#peersFeed?.stop();
     await this.#tail;
   }
 
   /** To be called when the status of a pod was written here, or has gone to the cloud. */
   async podsChanged(): Promise<void> {
     await this.#podsFeed?.follow();
+  }
+
+  /** To be called when a peer was seen. */
+  peerSeen(): void {
+    this.#peersFeed?.follow();
   }
 
   /**

@@ -12,6 +12,8 @@ import { LoadBalancerFilter } from './load-balancers.ts';
 import { LocalEndpointsFilter } from './local-endpoints.ts';
 import type { LocalPods } from './local-pods.ts';
 import { NodePortFilter } from './node-ports.ts';
+import { PeerEndpointsFilter } from './peer-endpoints.ts';
+import type { PeerPods } from './peer-pods.ts';
 import type { PoolMembership } from './pools.ts';
 import { ServiceTopologyFilter, type ServiceTopology } from './service-topology.ts';
 import type { FilterName } from './names.ts';
@@ -25,6 +27,7 @@ export interface FilterParts {
   readonly cutOff: () => boolean;
   readonly state: {
     readonly localPods: LocalPods;
+    readonly peerPods: PeerPods;
     readonly topology: ServiceTopology;
     readonly pools: PoolMembership;
     readonly topologyChanged: (service: string) => void;
@@ -42,8 +45,9 @@ export function makeFilters(parts: FilterParts, disabled: readonly FilterName[])
     'kube-proxy-config': new KubeProxyConfigFilter(() => serverOnHost(addresses())),
     'load-balancers': new LoadBalancerFilter(),
     'node-ports': new NodePortFilter(nodeName, () => state.pools),
-    // Readiness as the kubelet sees it counts for what is near.
+    // Readiness as kubelets see it counts for what is near.
     'local-endpoints': new LocalEndpointsFilter(nodeName, state.localPods),
+    'peer-endpoints': new PeerEndpointsFilter(state.peerPods),
     'service-topology': new ServiceTopologyFilter(nodeName, {
       services: () => state.topology,
       pools: () => state.pools,

@@ -9,8 +9,8 @@ import type { Collection, Filter } from '../views/presenter.ts';
 import { isOf } from './collection.ts';
 import type { LocalPod, LocalPods } from './local-pods.ts';
 import { Marker } from './marker.ts';
+import { ofFamily, sliceType, sliceWithPods, type CloudWord } from './pod-endpoints.ts';
 
-const sliceType: TypeMeta = { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' };
 const endpointsType: TypeMeta = { apiVersion: 'v1', kind: 'Endpoints' };
 
 export class LocalEndpointsFilter implements Filter {
@@ -33,25 +33,8 @@ export class LocalEndpointsFilter implements Filter {
     const isSlice = collection.resource === 'endpointslices';
     const typeMeta = isSlice ? sliceType : endpointsType;
     const object = wire.decode(typeMeta, bytes);
-    const changed = isSlice ? this.#slice(object) : this.#endpoints(object);
+    const changed = isSlice ? sliceWithPods(object, (...of) => this.#podOf(...of)) : this.#endpoints(object);
     return changed === undefined ? bytes : wire.encode(typeMeta, changed);
-  }
-
-  #slice(slice: KubeObject): KubeObject | undefined {
-    const type = text(slice, 'addressType');
-    let touched = false;
-    const endpoints = list(slice, 'endpoints').flatMap((endpoint) => {
-      const cloud = {
-        addresses: (endpoint['addresses'] ?? []) as string[],
-        ready: child(endpoint, 'conditions')['ready'] !== false,
-      };
-      const pod = this.#podOf(endpoint, cloud, type);
-      if (pod === undefined) return [endpoint];
-      touched = true;
-      const addresses = ofFamily(pod, type);
-      return addresses.length === 0 ? [] : [{ ...endpoint, addresses, conditions: conditionsOf(pod, endpoint) }];
-    });
-    return touched ? { ...slice, endpoints } : undefined;
   }
 
   #endpoints(endpoints: KubeObject): KubeObject | undefined {
@@ -78,11 +61,7 @@ export class LocalEndpointsFilter implements Filter {
   }
 
   /** The pod of an endpoint, if what is known of it here counts more than what the cloud says. */
-  #podOf(
-    endpoint: KubeObject,
-    cloud: { addresses: readonly string[]; ready: boolean },
-    type: string,
-  ): LocalPod | undefined {
+  #podOf(endpoint: KubeObject, cloud: CloudWord, type: string): LocalPod | undefined {
     const kept = this.#pods.get(text(child(endpoint, 'targetRef'), 'uid'));
     if (kept === undefined) return undefined;
     const { pod, leaving } = kept;
@@ -90,17 +69,4 @@ export class LocalEndpointsFilter implements Filter {
     // That a pod is not ready is said by the cloud of every pod that it could not see for a while.
     return leaving && isHeard && (cloud.ready || !pod.ready) ? undefined : pod;
   }
-}
-
-function ofFamily({ addresses, finished }: LocalPod, type: string): string[] {
-  return finished ? [] : addresses.filter((address) => isIPv6(address) === (type === 'IPv6'));
-}
-
-/** By the rules of the EndpointSlice controller; `terminating` is the cloud's to say, since it alone deletes pods. */
-function conditionsOf(pod: LocalPod, endpoint: KubeObject): KubeObject {
-  const before = child(endpoint, 'conditions');
-  const terminating = before['terminating'] === true;
-  // Ready without serving: the Service publishes addresses that are not ready.
-  const always = before['ready'] === true && before['serving'] === false;
-  return { ready: always || (pod.ready && !terminating), serving: pod.ready, terminating };
 }

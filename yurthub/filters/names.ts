@@ -9,6 +9,7 @@ export const filterNames = [
   'load-balancers',
   'local-endpoints',
   'node-ports',
+  'peer-endpoints',
   'service-topology',
 ] as const;
 export type FilterName = (typeof filterNames)[number];
