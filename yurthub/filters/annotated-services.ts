@@ -2,7 +2,13 @@
 // nothing over the link. That view has no headless Services: their names stand for each of their pods, wherever it is.
 import type { Wire } from '../../kube/wire.ts';
 import { annotationsOf, entriesOf, mayHave } from './annotations.ts';
-import { reachOfKey, topologyAnnotation, type Reach, type ServiceTopology } from './service-topology.ts';
+import {
+  reachOfKey,
+  superEdgeTopologyAnnotation,
+  topologyAnnotation,
+  type Reach,
+  type ServiceTopology,
+} from './service-topology.ts';
 
 const serviceType = { apiVersion: 'v1', kind: 'Service' };
 
@@ -24,7 +30,10 @@ export class AnnotatedServices implements ServiceTopology {
 
   /** True when it asks for something else than before. */
   put(wire: Wire, namespace: string, service: string, bytes: Buffer): boolean {
-    return this.#set(`${namespace}/${service}`, mayHave(bytes, topologyAnnotation) ? reachesIn(wire, bytes) : []);
+    return this.#set(
+      `${namespace}/${service}`,
+      mayHave(bytes, superEdgeTopologyAnnotation) ? reachesIn(wire, bytes) : [],
+    );
   }
 
   /** As above. */
@@ -41,6 +50,19 @@ export class AnnotatedServices implements ServiceTopology {
 }
 
 function reachesIn(wire: Wire, bytes: Buffer): Reach[] {
-  const annotation = annotationsOf(wire.decode(serviceType, bytes))[topologyAnnotation];
-  return entriesOf(annotation).flatMap((key) => reachOfKey[key] ?? []);
+  const annotations = annotationsOf(wire.decode(serviceType, bytes));
+  const own = entriesOf(annotations[topologyAnnotation]).flatMap((key) => reachOfKey[key] ?? []);
+  if (annotations[topologyAnnotation] !== undefined) return own;
+  return textsOf(annotations[superEdgeTopologyAnnotation]).map((key) => reachOfKey[key] ?? 'pool');
+}
+
+/** The texts of a JSON list; none when it is none. */
+function textsOf(annotation: unknown): string[] {
+  try {
+    const value: unknown = typeof annotation === 'string' ? JSON.parse(annotation) : [];
+    return Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : [];
+  } catch {
+    // Somebody else's annotation of that name: it asks for nothing.
+    return [];
+  }
 }

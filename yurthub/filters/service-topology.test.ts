@@ -1,7 +1,7 @@
 import { AnnotatedServices } from './annotated-services.ts';
 import { collectionOf, endpointsType, serviceType, shownBy, sliceType, wires } from './filter-fixture.ts';
 import { NodePools } from './pools.ts';
-import { ServiceTopologyFilter, topologyAnnotation } from './service-topology.ts';
+import { ServiceTopologyFilter, superEdgeTopologyAnnotation, topologyAnnotation } from './service-topology.ts';
 
 const [jsonWire] = wires;
 let services: AnnotatedServices;
@@ -23,8 +23,8 @@ beforeEach(() => {
   filter = onNode('edge1');
 });
 
-function annotate(value: string, wire: (typeof wires)[number] = jsonWire): boolean {
-  const service = { metadata: { name: 'web', namespace: 'shop', annotations: { [topologyAnnotation]: value } } };
+function annotate(value: string, wire: (typeof wires)[number] = jsonWire, key = topologyAnnotation): boolean {
+  const service = { metadata: { name: 'web', namespace: 'shop', annotations: { [key]: value } } };
   return services.put(wire, 'shop', 'web', wire.encode(serviceType, service));
 }
 /** Endpoints by node; a node with `!` has one that is not ready. */
@@ -54,6 +54,21 @@ test.each([
 ])('with %j a slice is trimmed to %j', (value, expected) => {
   annotate(value);
   expect(nodesShown(slice('edge1', 'edge2', 'edge3'))).toEqual(expected);
+});
+
+test.each([
+  ['["site"]', ['edge1', 'edge2']],
+  ['["kubernetes.io/hostname"]', ['edge1']],
+  ['["site","*"]', ['edge1', 'edge2']],
+  ['["*"]', 'as it is'],
+  ['[]', 'as it is'],
+  ['[7]', 'as it is'],
+  ['site', 'as it is'],
+])("with %j in SuperEdge's annotation a slice is trimmed to %j", (value, expected) => {
+  for (const wire of wires) {
+    annotate(value, wire, superEdgeTopologyAnnotation);
+    expect(nodesShown(slice('edge1', 'edge2', 'edge3'))).toEqual(expected);
+  }
 });
 
 test.each([

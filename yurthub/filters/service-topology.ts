@@ -11,6 +11,12 @@ import { ReadyNodes } from './ready-nodes.ts';
 /** OpenYurt's annotation on Services. */
 export const topologyAnnotation = 'openyurt.io/topologyKeys';
 
+/**
+ * SuperEdge's, which its ServiceGrid writes: a JSON list of label keys, `["site"]`, whose values are its units. Those are pools here, so
+ * any key but the ones below stands for the pool. The text is a part of the one above, so that one look finds both.
+ */
+export const superEdgeTopologyAnnotation = 'topologyKeys';
+
 /** Where an endpoint may be, from near to far. */
 export type Reach = 'node' | 'pool' | 'all';
 

@@ -1,0 +1,130 @@
+// From a node's label to what its neighbours' kube-proxy is shown: the real controllers, a real API server, a hub.
+import { Controllers } from '../../../controllers/controllers.ts';
+import { controllerFactories } from '../../../controllers/registry.ts';
+import { protobufWire } from '../../../kube/protobuf/protobuf-wire.ts';
+import { systemClock } from '../../../runtime/clock.ts';
+import { nullLog } from '../../../runtime/log.ts';
+import { Metrics } from '../../../runtime/metrics.ts';
+import { waitFor } from '../../cluster/commands.ts';
+import { ControlPlane } from '../../cluster/control-plane.ts';
+import { describeWithApiserver } from '../../cluster/integration.ts';
+import { HubUnderTest } from '../hub-under-test.ts';
+import { applyConfig, ServiceAccountAccess } from './cluster.ts';
+
+const label = 'apps.openyurt.io/nodepool';
+const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
+/** The figure of the design: from the label to the watch of kube-proxy. */
+const longestMs = 5_000;
+
+interface Slice {
+  readonly endpoints?: readonly { readonly nodeName: string }[] | null;
+}
+interface SliceList {
+  readonly metadata: { readonly resourceVersion: string };
+  readonly items: readonly Slice[];
+}
+
+const nodesOf = (slice: Slice | undefined): string => (slice?.endpoints ?? []).map(({ nodeName }) => nodeName).join();
+
+describeWithApiserver('the traffic of a pool', () => {
+  let plane: ControlPlane;
+  let node: HubUnderTest;
+  let ended: Promise<void>;
+  const stop = new AbortController();
+
+  beforeAll(async () => {
+    plane = await ControlPlane.start({ controllers: false });
+    await applyConfig(plane, 'crds', 'controllers');
+    const access = await ServiceAccountAccess.of(plane);
+    const parts = { access, log: nullLog, clock: systemClock, metrics: new Metrics(), random: Math.random };
+    const opsListen = { host: '127.0.0.1', port: 0 };
+    const options = {
+      version: 'test',
+      identity: 'test',
+      leaseNamespace: 'kube-system',
+      requestsPerSecond: 200,
+      opsListen,
+    };
+    const controllers = new Controllers(parts, options, controllerFactories);
+    ended = controllers.run(stop.signal);
+    for (const name of ['edge1', 'edge2', 'edge3'])
+      await plane.request('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name } });
+    const metadata = { name: 'shop' };
+    const kind = { apiVersion: 'apps.openyurt.io/v1beta2', kind: 'NodePool' };
+    await plane.request('POST', '/apis/apps.openyurt.io/v1beta2/nodepools', { ...kind, metadata, spec: {} });
+    const operator = plane.clientCertificate('operator', ['system:masters']);
+    // The kubelet's and the hub's identity are not what is looked at here; this one may read everything.
+    node = await HubUnderTest.start({
+      apiServer: plane.url,
+      ca: plane.ca,
+      node: { cert: operator.certificate, key: operator.key },
+      settings: { listen: ['127.0.0.1:0'] },
+    });
+    await waitFor('the controllers have settled', () => controllers.settled, { deadlineMs: 60_000 });
+  }, 120_000);
+  afterAll(async () => {
+    stop.abort();
+    await ended;
+    await node?.remove();
+    await plane?.stop();
+  });
+
+  it.each([
+    ['openyurt', { 'openyurt.io/topologyKeys': 'openyurt.io/nodepool' }],
+    ['superedge', { topologyKeys: '["site"]' }],
+  ])(
+    'with the annotation of %s, a node that comes into the pool or leaves it is in its traffic within 5 s',
+    async (name, annotations) => {
+      await move('edge1', 'shop');
+      await move('edge2', null);
+      const spec = { ports: [{ name: 'http', port: 80 }], selector: { app: name } };
+      await plane.request('POST', '/api/v1/namespaces/default/services', { metadata: { name, annotations }, spec });
+      const endpoints = ['edge1', 'edge2', 'edge3'].map((nodeName) => ({
+        addresses: ['10.1.1.1'],
+        nodeName,
+        conditions: { ready: true },
+      }));
+      await plane.request('POST', slices, {
+        metadata: { name: `${name}-1`, labels: { 'kubernetes.io/service-name': name } },
+        addressType: 'IPv4',
+        endpoints,
+        ports: [{ name: 'http', protocol: 'TCP', port: 80 }],
+      });
+      // As the kubelet does, before any pod starts.
+      const kubelets = '/api/v1/services?fieldSelector=spec.clusterIP%21%3DNone&resourceVersion=0';
+      await node.client.request('GET', kubelets, { headers: { accept: protobufWire.contentType } });
+      const selector = `labelSelector=kubernetes.io%2Fservice-name%3D${name}`;
+      const list = await waitFor(
+        'edge1 alone is in the traffic',
+        async () => {
+          const now = await node.client.get<SliceList>(`${slices}?${selector}&resourceVersion=0`);
+          return nodesOf(now.items[0]) === 'edge1' ? now : undefined;
+        },
+        { deadlineMs: 30_000 },
+      );
+      const watch = await node.client.watch(
+        `${slices}?${selector}&watch=true&resourceVersion=${list.metadata.resourceVersion}`,
+      );
+      const shown = (nodes: string): Promise<unknown> =>
+        watch.until(({ object }) => nodesOf(object as unknown as Slice) === nodes);
+      // Back and forth, so that each change is one that the watch shows.
+      const times: number[] = [];
+      for (const [pool, nodes] of [
+        ['shop', 'edge1,edge2'],
+        [null, 'edge1'],
+        ['shop', 'edge1,edge2'],
+      ] as const) {
+        const begunMs = performance.now();
+        await move('edge2', pool);
+        await shown(nodes);
+        times.push(performance.now() - begunMs);
+      }
+      expect(Math.max(...times)).toBeLessThan(longestMs);
+    },
+    120_000,
+  );
+
+  async function move(name: string, pool: string | null): Promise<void> {
+    await plane.request('PATCH', `/api/v1/nodes/${name}`, { metadata: { labels: { [label]: pool } } });
+  }
+});
