@@ -14,6 +14,7 @@ export interface Endpoint {
 
 interface Types {
   text: string;
+  texts: readonly string[];
   file: string;
   folder: string;
   /** IP:PORT, to listen on. */
@@ -116,6 +117,7 @@ export function valueHelp({ type }: Setting): string | undefined {
   if (typeof type === 'object') return 'listOf' in type ? 'NAME[,NAME…]' : type.join('|');
   const texts: Record<keyof Types, string | undefined> = {
     text: 'TEXT',
+    texts: 'TEXT[,TEXT…]',
     file: 'FILE',
     folder: 'FOLDER',
     address: 'IP:PORT',
@@ -133,7 +135,7 @@ export function valueHelp({ type }: Setting): string | undefined {
 
 export function isRepeatable({ type }: Setting): boolean {
   if (typeof type === 'object') return 'listOf' in type;
-  return ['addresses', 'urls', 'endpoints', 'ports', 'networks'].includes(type);
+  return ['texts', 'addresses', 'urls', 'endpoints', 'ports', 'networks'].includes(type);
 }
 
 /** Throws Error with a message that says what is expected. */
@@ -163,14 +165,20 @@ function parseValue(setting: Setting, raw: unknown): unknown {
       return parseList(setting, raw).map(parseAddress);
     case 'address':
       return parseAddress(raw);
+    case 'texts':
+      return parseList(setting, raw).map(parseText);
     case 'text':
     case 'file':
     case 'folder':
-      if (typeof raw !== 'string' || raw === '') throw new Error(`must be a text, is ${show(raw)}`);
-      return raw;
+      return parseText(raw);
     default:
       return type satisfies never;
   }
+}
+
+function parseText(raw: unknown): string {
+  if (typeof raw !== 'string' || raw === '') throw new Error(`must be a text, is ${show(raw)}`);
+  return raw;
 }
 
 function parseChoice(choices: readonly string[], raw: unknown): string {

@@ -4,6 +4,7 @@ import { LinkedAbort } from '../runtime/linked-abort.ts';
 import type { Log } from '../runtime/log.ts';
 import type { CredentialFiles } from '../tunnel/credential-files.ts';
 import { formatTarget } from '../tunnel/target.ts';
+import type { ServerAddress } from './dial-server.ts';
 import type { HttpProxy } from './http-proxy.ts';
 import type { AgentMetrics } from './metrics.ts';
 import { ServerLink, type LinkSettings } from './server-link.ts';
@@ -18,8 +19,8 @@ export interface AgentParts {
   readonly service: StreamService;
   readonly servers: ServerSet;
   readonly proxyFor: (host: string) => HttpProxy | undefined;
-  /** Learns what the policy needs to know, until `signal` aborts; never rejects. */
-  readonly learn: (signal: AbortSignal) => Promise<void>;
+  /** What runs beside the connections until `signal` aborts; never rejects. */
+  readonly beside: (signal: AbortSignal) => Promise<void>;
   readonly random: () => number;
 }
 
@@ -54,6 +55,12 @@ export class Agent {
     return [...this.#running.values()].filter(({ link }) => link.isConnected).length;
   }
 
+  /** The servers that are tried, those with a live connection first. */
+  servers(): ServerAddress[] {
+    const links = [...this.#running.values()].map(({ link }) => link);
+    return links.sort((a, b) => Number(b.isConnected) - Number(a.isConnected)).map(({ address }) => address);
+  }
+
   /** The servers that are tried, for people. */
   listing(): unknown {
     return [...this.#running.values()].map(({ link }) => ({
@@ -73,12 +80,12 @@ export class Agent {
       expiry();
       for (const { link } of this.#running.values()) link.renew();
     });
-    const learning = this.#parts.learn(signal);
+    const beside = this.#parts.beside(signal);
     while (!signal.aborted) {
       await this.#refresh(signal);
       await this.#untilRefresh(clock, signal);
     }
-    await Promise.all([rotation, learning, ...[...this.#running.values()].map(({ ended }) => ended)]);
+    await Promise.all([rotation, beside, ...[...this.#running.values()].map(({ ended }) => ended)]);
   }
 
   /** Starts links to new servers and ends those to servers that are no longer named. */

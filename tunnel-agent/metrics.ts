@@ -15,6 +15,7 @@ export class AgentMetrics {
   readonly #connects: Counter<'outcome'>;
   readonly #dials: Counter<'outcome'>;
   readonly #bytes: Counter<'direction'>;
+  readonly #localDials: Counter<'outcome'>;
 
   constructor(metrics: Metrics) {
     this.servers = metrics.gauge('holdfast_tunnel_agent_connected_servers', 'Tunnel servers with a live connection.');
@@ -39,6 +40,12 @@ export class AgentMetrics {
       ['outcome'],
     );
     for (const outcome of ['connected', 'cancelled', ...refusalReasons]) this.#dials.inc({ outcome }, 0);
+    this.#localDials = metrics.counter(
+      'holdfast_tunnel_agent_local_dials_total',
+      'Connections asked for at the local port, by outcome.',
+      ['outcome'],
+    );
+    for (const outcome of ['connected', 'cancelled', ...refusalReasons]) this.#localDials.inc({ outcome }, 0);
     this.#bytes = metrics.counter('holdfast_tunnel_agent_bytes_total', 'Bytes of connections that are over.', [
       'direction',
     ]);
@@ -51,6 +58,10 @@ export class AgentMetrics {
 
   dial(outcome: 'connected' | 'cancelled' | RefusalReason): void {
     this.#dials.inc({ outcome });
+  }
+
+  localDial(outcome: 'connected' | 'cancelled' | RefusalReason): void {
+    this.#localDials.inc({ outcome });
   }
 
   bytes(inBytes: number, outBytes: number): void {

@@ -15,6 +15,8 @@ import { windowsOf } from '../tunnel/window-settings.ts';
 import { Agent } from './agent.ts';
 import { bypassesProxy } from './http-proxy.ts';
 import { AgentMetrics } from './metrics.ts';
+import { LocalProxy } from './local-proxy.ts';
+import { Outgoing } from './outgoing.ts';
 import { PodNetworks } from './pod-networks.ts';
 import { ServerSet } from './server-set.ts';
 import type { AgentConfiguration } from './settings.ts';
@@ -38,6 +40,9 @@ export const agentTimings: AgentTimings = {
   duplicateRetryMs: 60_000,
   resolveIntervalMs: 60_000,
 };
+
+/** The server's own limit is 10 s by default: what it says should arrive. */
+const outgoingDialTimeoutMs = 15_000;
 
 /** The agent and its metrics, without a port of its own: what `holdfast node` can take in as well. */
 export function createAgent(
@@ -66,12 +71,36 @@ export function createAgent(
     { log, clock, metrics, policy },
     { version, dialTimeoutMs: settings.dialTimeoutMs, maxStreams: settings.maxStreams },
   );
-  return new Agent(
+  const credentials = new CredentialFiles({ log, clock }, settings.credentials);
+  const connect = {
+    windows: windowsOf(settings),
+    liveness: timings.liveness,
+    maxStreams: settings.maxStreams,
+    tcpTimeoutMs: timings.tcpTimeoutMs,
+    handshakeTimeoutMs: timings.handshakeTimeoutMs,
+  };
+  const localProxy =
+    settings.localListen === undefined
+      ? undefined
+      : new LocalProxy(
+          {
+            log,
+            clock,
+            metrics,
+            random: Math.random,
+            outgoing: new Outgoing(
+              { clock, credentials, proxyFor, servers: () => agent.servers() },
+              { ...connect, dialTimeoutMs: outgoingDialTimeoutMs },
+            ),
+          },
+          { listen: settings.localListen, rules: settings.localRules, maxConnections: settings.maxStreams },
+        );
+  const agent: Agent = new Agent(
     {
       log,
       clock,
       metrics,
-      credentials: new CredentialFiles({ log, clock }, settings.credentials),
+      credentials,
       service,
       servers: new ServerSet(
         { resolve: async (host) => (await lookup(host, { all: true })).map(({ address }) => address) },
@@ -82,27 +111,22 @@ export function createAgent(
         },
       ),
       proxyFor,
-      learn: async (signal) => {
-        await learned?.run(signal);
+      beside: async (signal) => {
+        await Promise.all([learned?.run(signal), localProxy?.run(signal)]);
         api?.close();
       },
       random: Math.random,
     },
     {
       link: {
-        connect: {
-          windows: windowsOf(settings),
-          liveness: timings.liveness,
-          maxStreams: settings.maxStreams,
-          tcpTimeoutMs: timings.tcpTimeoutMs,
-          handshakeTimeoutMs: timings.handshakeTimeoutMs,
-        },
+        connect,
         backoff: timings.backoff,
         duplicateRetryMs: timings.duplicateRetryMs,
       },
       resolveIntervalMs: timings.resolveIntervalMs,
     },
   );
+  return agent;
 }
 
 /** Resolves when all has ended. Rejects with TunnelError. */

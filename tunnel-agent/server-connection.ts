@@ -1,11 +1,7 @@
 // One connection to a tunnel server: dialled out over TLS 1.3 with the node's certificate, then turned around, so that this
 // side serves HTTP/2 on it. It is up once the server has said hello.
 import http2, { type IncomingHttpHeaders, type ServerHttp2Session } from 'node:http2';
-import net from 'node:net';
-import tls from 'node:tls';
 import type { Clock } from '../runtime/clock.ts';
-import { LinkedAbort } from '../runtime/linked-abort.ts';
-import type { Endpoint } from '../runtime/settings.ts';
 import type { Credentials } from '../tunnel/credential-files.ts';
 import { TunnelError } from '../tunnel/errors.ts';
 import { Liveness, type LivenessSettings } from '../tunnel/liveness.ts';
@@ -17,13 +13,9 @@ import {
   widenConnection,
   type Windows,
 } from '../tunnel/wire.ts';
-import { connectThroughProxy, type HttpProxy } from './http-proxy.ts';
+import { dialTcp, secure, within, type ServerAddress } from './dial-server.ts';
+import type { HttpProxy } from './http-proxy.ts';
 import type { StreamService } from './stream-service.ts';
-
-/** Where a server is, and by which name its certificate is judged. */
-export interface ServerAddress extends Endpoint {
-  readonly serverName: string;
-}
 
 export interface ConnectSettings {
   readonly windows: Windows;
@@ -78,7 +70,7 @@ export class ServerConnection {
       dialTcp(parts.proxy, address, abort),
     );
     return await within(clock, settings.handshakeTimeoutMs, 'no TLS connection and hello', signal, async (abort) => {
-      const socket = await secure(tcp, address, credentials, abort);
+      const socket = await secure(tcp, address, credentials, alpnProtocol, abort);
       const session = http2.performServerHandshake(socket, sessionOptions(settings.windows, settings.maxStreams));
       // What ends the session is told by 'close'.
       session.on('error', () => undefined);
@@ -137,81 +129,6 @@ export class ServerConnection {
     return this.#session.destroyed
       ? Promise.resolve()
       : new Promise((resolve) => this.#session.once('close', () => resolve()));
-  }
-}
-
-function dialTcp(proxy: HttpProxy | undefined, address: ServerAddress, signal: AbortSignal): Promise<net.Socket> {
-  if (proxy !== undefined) return connectThroughProxy(proxy, address, signal);
-  const socket = net.connect({ host: address.host, port: address.port, noDelay: true });
-  return settled(socket, 'connect', signal);
-}
-
-async function secure(
-  tcp: net.Socket,
-  { serverName }: ServerAddress,
-  { certificate, key, ca }: Credentials,
-  signal: AbortSignal,
-): Promise<tls.TLSSocket> {
-  const socket = tls.connect({
-    socket: tcp,
-    ca,
-    cert: certificate,
-    key,
-    minVersion: 'TLSv1.3',
-    ALPNProtocols: [alpnProtocol],
-    ...(net.isIP(serverName) === 0 ? { servername: serverName } : {}),
-    checkServerIdentity: (_host, presented) => tls.checkServerIdentity(serverName, presented),
-  });
-  await settled(socket, 'secureConnect', signal);
-  if (socket.alpnProtocol !== alpnProtocol) {
-    socket.destroy();
-    throw new TunnelError('ERR_TUNNEL_PEER', `the far end is no tunnel server: it does not speak ${alpnProtocol}`);
-  }
-  return socket;
-}
-
-/** Resolves with `socket` on `event`; destroys it when it fails or `signal` aborts. */
-function settled<S extends net.Socket>(socket: S, event: string, signal: AbortSignal): Promise<S> {
-  return new Promise((resolve, reject) => {
-    const done = (): void => {
-      socket.off('error', failed).off('close', closed).off(event, good);
-      signal.removeEventListener('abort', aborted);
-    };
-    const failed = (error: unknown): void => {
-      done();
-      // Errors that come after the first are of no interest.
-      socket.on('error', () => undefined);
-      socket.destroy();
-      reject(error);
-    };
-    const closed = (): void => failed(new TunnelError('ERR_TUNNEL_PEER', 'the connection ended'));
-    const aborted = (): void => failed(signal.reason);
-    const good = (): void => {
-      done();
-      resolve(socket);
-    };
-    socket.on('error', failed).on('close', closed).on(event, good);
-    if (signal.aborted) aborted();
-    else signal.addEventListener('abort', aborted, { once: true });
-  });
-}
-
-/** Runs `work` with a signal that aborts after `timeoutMs` as well. */
-async function within<T>(
-  clock: Clock,
-  timeoutMs: number,
-  what: string,
-  signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  using linked = new LinkedAbort(signal);
-  const timer = clock.after(timeoutMs, () =>
-    linked.abort(new TunnelError('ERR_TUNNEL_PEER', `${what} within ${timeoutMs} ms`)),
-  );
-  try {
-    return await work(linked.signal);
-  } finally {
-    timer.cancel();
   }
 }
 

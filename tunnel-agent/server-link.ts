@@ -7,7 +7,8 @@ import { Backoff, type BackoffSettings } from '../runtime/backoff.ts';
 import type { CredentialFiles } from '../tunnel/credential-files.ts';
 import { formatTarget } from '../tunnel/target.ts';
 import type { AgentMetrics } from './metrics.ts';
-import { ServerConnection, type ConnectParts, type ConnectSettings, type ServerAddress } from './server-connection.ts';
+import type { ServerAddress } from './dial-server.ts';
+import { ServerConnection, type ConnectParts, type ConnectSettings } from './server-connection.ts';
 
 export interface LinkParts extends ConnectParts {
   readonly log: Log;

@@ -3,7 +3,7 @@
 import net from 'node:net';
 import type { Endpoint } from '../runtime/settings.ts';
 import { formatTarget, parseTarget } from '../tunnel/target.ts';
-import type { ServerAddress } from './server-connection.ts';
+import type { ServerAddress } from './dial-server.ts';
 
 /** All addresses of a name; rejects when it does not resolve. As dns.promises.lookup with `all`. */
 export type Resolve = (host: string) => Promise<readonly string[]>;

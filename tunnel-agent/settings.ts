@@ -6,6 +6,8 @@ import { SettingsError } from '../runtime/errors.ts';
 import type { RawSettings, SettingsOf, SettingsSchema } from '../runtime/settings.ts';
 import { readSettings } from '../runtime/settings.ts';
 import type { CredentialSources } from '../tunnel/credential-files.ts';
+import { formatTarget } from '../tunnel/target.ts';
+import { parseTargetRule, type TargetRule } from '../tunnel/target-rules.ts';
 import { windowSettings } from '../tunnel/window-settings.ts';
 import { parseProxy, type HttpProxy } from './http-proxy.ts';
 
@@ -49,6 +51,15 @@ export const agentSettingsSchema = {
     type: 'text',
     doc: 'Hosts that are dialled directly: names, domains, addresses, ADDRESS/BITS. Default: NO_PROXY of the environment.',
   },
+  localListen: {
+    type: 'address',
+    doc: 'Port on loopback by which programs of this node reach the cloud and other sites through a tunnel server, usually 127.0.0.1:10263: an HTTP proxy, for CONNECT and http://. Off unless set. Every program of the node may use it.',
+  },
+  localTargets: {
+    type: 'texts',
+    default: [],
+    doc: 'What may be reached by localListen: HOST:PORT, where HOST is a name, *.SUFFIX, an address or ADDRESS/BITS, and PORT may be *. The server has to allow it as well.',
+  },
   dialTimeoutMs: {
     type: 'count',
     default: 5_000,
@@ -78,6 +89,7 @@ export interface AgentConfiguration extends SettingsOf<typeof agentSettingsSchem
   /** The API server, and who to be there; undefined without a kubeconfig. */
   readonly cluster: Kubeconfig | undefined;
   readonly httpProxy: HttpProxy | undefined;
+  readonly localRules: readonly TargetRule[];
   readonly noProxy: string;
 }
 
@@ -96,6 +108,7 @@ export function readAgentSettings(flags: RawSettings, environment: ProxyEnvironm
       ? undefined
       : parseKubeconfig(readFileSync(settings.kubeconfig, 'utf8'), settings.kubeconfig);
   const problems: string[] = [];
+  const localRules = readLocalRules(settings, problems);
   const source = (name: string, file: string | undefined, fallback: PemSource | undefined, hint: string): PemSource => {
     const found = file === undefined ? fallback : { file };
     if (found === undefined) problems.push(`${name}: not set; ${hint}`);
@@ -132,9 +145,30 @@ export function readAgentSettings(flags: RawSettings, environment: ProxyEnvironm
     nodeName,
     credentials,
     cluster: kubeconfig,
+    localRules,
     httpProxy,
     noProxy: settings.noProxy ?? environment.noProxy,
   };
+}
+
+function readLocalRules(
+  { localListen, localTargets }: SettingsOf<typeof agentSettingsSchema>,
+  problems: string[],
+): TargetRule[] {
+  // It knows nobody and asks for nothing: on another address it would be an open door for the whole site.
+  if (localListen !== undefined && !/^(127\.|::1$)/.test(localListen.host))
+    problems.push(`localListen: must be on loopback such as 127.0.0.1:10263, is ${formatTarget(localListen)}`);
+  if (localListen !== undefined && localTargets.length === 0)
+    problems.push('localTargets: not set; name what localListen may reach, such as registry.example.com:443');
+  return localTargets.flatMap((text) => {
+    try {
+      if (text.startsWith('@')) throw new Error(`${text}: an agent knows of no pools; name hosts or networks`);
+      return [parseTargetRule(text)];
+    } catch (error) {
+      problems.push(`localTargets: ${(error as Error).message}`);
+      return [];
+    }
+  });
 }
 
 /** Undefined for a certificate of somebody else, or for none, which is then a problem of its own. */

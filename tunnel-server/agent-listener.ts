@@ -6,10 +6,11 @@ import type { Log } from '../runtime/log.ts';
 import type { Endpoint } from '../runtime/settings.ts';
 import type { Credentials } from '../tunnel/credential-files.ts';
 import { TunnelError } from '../tunnel/errors.ts';
-import { alpnProtocol } from '../tunnel/wire.ts';
+import { alpnProtocol, outgoingProtocol } from '../tunnel/wire.ts';
 import { AgentSession, type AgentSessionSettings } from './agent-session.ts';
 import { nodeOf } from './identity.ts';
 import type { RejectionReason, ServerMetrics } from './metrics.ts';
+import type { OutgoingService } from './outgoing-service.ts';
 import type { Registry } from './registry.ts';
 
 export interface AgentListenerParts {
@@ -17,6 +18,7 @@ export interface AgentListenerParts {
   readonly clock: Clock;
   readonly metrics: ServerMetrics;
   readonly registry: Registry;
+  readonly outgoing: Pick<OutgoingService, 'isOn' | 'serve'>;
   /** Whether the cluster has such a node; undefined while that is not known. */
   readonly nodeExists: (name: string) => boolean | undefined;
 }
@@ -45,7 +47,7 @@ export class AgentListener {
         ...contextOf(credentials),
         requestCert: true,
         rejectUnauthorized: true,
-        ALPNProtocols: [alpnProtocol],
+        ALPNProtocols: [alpnProtocol, ...(parts.outgoing.isOn ? [outgoingProtocol] : [])],
         handshakeTimeout: handshakeTimeoutMs,
         noDelay: true,
         keepAlive: true,
@@ -83,7 +85,7 @@ export class AgentListener {
   }
 
   async #accept(socket: tls.TLSSocket): Promise<void> {
-    const { log, clock, metrics, registry, nodeExists } = this.#parts;
+    const { log, clock, metrics, registry, outgoing, nodeExists } = this.#parts;
     const from = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
     socket.on('error', () => undefined);
     const reject = (reason: RejectionReason, fields: Readonly<Record<string, string>>): void => {
@@ -94,16 +96,21 @@ export class AgentListener {
     const certificate = socket.getPeerCertificate();
     const node = nodeOf(certificate.subject ?? {});
     if (node === undefined) return reject('identity', { subject: JSON.stringify(certificate.subject ?? null) });
-    if (socket.alpnProtocol !== alpnProtocol) return reject('hello', { node });
     if (nodeExists(node) === false) return reject('unknown-node', { node });
     if (registry.connections >= this.#settings.maxAgents) return reject('limit', { node });
+    const expiresMs = Date.parse(certificate.valid_to);
+    if (socket.alpnProtocol === outgoingProtocol) {
+      outgoing.serve(socket, node, expiresMs);
+      return;
+    }
+    if (socket.alpnProtocol !== alpnProtocol) return reject('hello', { node });
     this.#young.add(socket);
     try {
       const session = await AgentSession.greet(
         socket,
         { clock, roundTrip: (durationMs) => metrics.roundTrip.observe(durationMs / 1000) },
         this.#settings.session,
-        { node, remoteAddress: from, expiresMs: Date.parse(certificate.valid_to) },
+        { node, remoteAddress: from, expiresMs },
       );
       const superseded = registry.register(session);
       if (superseded) metrics.superseded.inc();

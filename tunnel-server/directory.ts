@@ -24,6 +24,9 @@ export interface PodObject {
   readonly status?: { readonly phase?: string; readonly podIPs?: readonly { readonly ip: string }[] };
 }
 
+/** OpenYurt's: which pool a node is in. */
+const poolLabel = 'apps.openyurt.io/nodepool';
+
 interface KnownNode {
   readonly uid: string;
   readonly isEdge: boolean;
@@ -34,6 +37,7 @@ interface KnownNode {
   readonly addresses: readonly string[];
   /** What DNAT mode has said of the node. */
   readonly condition: ShownCondition | undefined;
+  readonly pool: string | undefined;
   /** Undefined where a network plugin hands out addresses by itself. */
   readonly podNetworks: Networks | undefined;
 }
@@ -69,6 +73,10 @@ export class Directory {
     return this.#nodes.get(node)?.internalAddress;
   }
 
+  poolOf(node: string): string | undefined {
+    return this.#nodes.get(node)?.pool;
+  }
+
   *nodeAddresses(): Iterable<{ name: string; addresses: readonly string[] }> {
     for (const [name, { addresses }] of this.#nodes) yield { name, addresses };
   }
@@ -96,6 +104,7 @@ export class Directory {
       hosts: [...new Set(addresses.map(({ address }) => address.toLowerCase()))],
       internalAddress: addresses.find(({ type }) => type === 'InternalIP')?.address,
       addresses: addresses.filter(({ type }) => type.endsWith('IP')).map(({ address }) => address),
+      pool: labels[poolLabel],
       condition: condition && { status: condition.status, message: condition.message ?? '' },
       podNetworks: networks.length === 0 ? undefined : new Networks(networks),
     };

@@ -3,7 +3,7 @@ import type { Counter, Gauge, Histogram, Metrics } from '../runtime/metrics.ts';
 import { refusalReasons, type RefusalReason } from '../tunnel/refusal.ts';
 
 /** How a connection came in. */
-export const ways = ['egress', 'proxy', 'dnat'] as const;
+export const ways = ['egress', 'proxy', 'dnat', 'edge'] as const;
 export type Way = (typeof ways)[number];
 
 export const rejectionReasons = ['tls', 'identity', 'unknown-node', 'hello', 'limit'] as const;

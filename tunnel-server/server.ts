@@ -24,6 +24,7 @@ import { HostsFile } from './hosts-file.ts';
 import { KubeApi } from '../tunnel/kube-api.ts';
 import { ServerMetrics } from './metrics.ts';
 import { Registry } from './registry.ts';
+import { OutgoingService } from './outgoing-service.ts';
 import type { RouteView } from './route.ts';
 import type { ServerConfiguration } from './settings.ts';
 
@@ -62,6 +63,7 @@ export class TunnelServer {
   readonly #hosts: HostsFile | undefined;
   readonly #registry: Registry;
   readonly #connector: Connector;
+  readonly #outgoing: OutgoingService;
   readonly #agents: AgentListener;
   readonly #egress: EgressSocket;
   readonly #proxy: ConnectProxy | undefined;
@@ -94,12 +96,22 @@ export class TunnelServer {
       { log, clock, metrics: this.#metrics, registry: this.#registry, view: this.#view() },
       settings,
     );
+    this.#outgoing = new OutgoingService(
+      { clock, connector: this.#connector, poolOf: (node) => this.#directory.poolOf(node) },
+      {
+        rules: settings.outgoingRules,
+        windows: windowsOf(settings),
+        liveness: options.liveness,
+        maxStreams: settings.maxStreamsPerNode,
+      },
+    );
     this.#agents = new AgentListener(
       {
         log,
         clock,
         metrics: this.#metrics,
         registry: this.#registry,
+        outgoing: this.#outgoing,
         nodeExists: (name) => this.#directory.exists(name),
       },
       {
@@ -184,6 +196,7 @@ export class TunnelServer {
       this.#proxy?.close();
       this.#agents.close();
       for (const session of this.#registry.all()) session.destroy();
+      this.#outgoing.destroy();
       this.#connector.destroy();
       work.abort(new Error('stopped'));
       await Promise.all(background);
@@ -201,6 +214,7 @@ export class TunnelServer {
     this.#agents.close();
     const sessions = this.#registry.all();
     for (const session of sessions) session.drain();
+    this.#outgoing.drain();
     using wait = new LinkedAbort(new AbortController().signal);
     void Promise.all(sessions.map((session) => session.closed())).then(() => wait.abort());
     await delay(this.#parts.clock, this.#settings.drainTimeoutMs, wait.signal);
@@ -219,6 +233,7 @@ export class TunnelServer {
         // Whoever still holds the certificate of a node that was deleted has no business here.
         this.#seen.delete(name);
         this.#registry.drop(name);
+        this.#outgoing.drop(name);
       },
     });
   }

@@ -7,6 +7,7 @@ import { SettingsError } from '../runtime/errors.ts';
 import { readSettings, type RawSettings, type SettingsOf, type SettingsSchema } from '../runtime/settings.ts';
 import { formatTarget } from '../tunnel/target.ts';
 import { windowSettings } from '../tunnel/window-settings.ts';
+import { parseOutgoingRule, type OutgoingRule } from './outgoing-policy.ts';
 
 export const serverSettingsSchema = {
   listen: {
@@ -65,6 +66,11 @@ export const serverSettingsSchema = {
     doc: 'Leads connections of this host to kubelets of edge nodes through the tunnel, by nftables: for API servers whose flags may not change, and nodes whose addresses differ. Needs kubeconfig, nft and CAP_NET_ADMIN.',
   },
   kubeletPort: { type: 'count', default: 10_250, min: 1, max: 65_535, doc: 'Port of the kubelets, for dnat.' },
+  outgoing: {
+    type: 'texts',
+    default: [],
+    doc: 'What nodes may reach through this server: POOL=HOST:PORT, or *=HOST:PORT for every node. HOST is a name, *.SUFFIX, an address, ADDRESS/BITS or @POOL; PORT may be *.',
+  },
   dialTimeoutMs: {
     type: 'count',
     default: 10_000,
@@ -104,6 +110,7 @@ export interface ServerConfiguration extends SettingsOf<typeof serverSettingsSch
   readonly cluster: Kubeconfig | undefined;
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
   readonly peerText: string;
+  readonly outgoingRules: readonly OutgoingRule[];
 }
 
 /** Throws SettingsError and KubeconfigError. */
@@ -120,6 +127,14 @@ export function readServerSettings(flags: RawSettings): ServerConfiguration {
   } catch (error) {
     if (!(error instanceof SelectorError)) throw error;
     problems.push(`edgeNodeSelector: ${error.message}`);
+  }
+  const outgoingRules: OutgoingRule[] = [];
+  for (const rule of settings.outgoing) {
+    try {
+      outgoingRules.push(parseOutgoingRule(rule));
+    } catch (error) {
+      problems.push(`outgoing: ${(error as Error).message}`);
+    }
   }
   const owner = settings.egressSocketOwner === undefined ? undefined : /^(\d+):(\d+)$/.exec(settings.egressSocketOwner);
   if (owner === null) problems.push('egressSocketOwner: must be UID:GID such as 65532:65532');
@@ -139,6 +154,7 @@ export function readServerSettings(flags: RawSettings): ServerConfiguration {
     certificateFile,
     keyFile,
     edgeSelector,
+    outgoingRules,
     cluster,
     owner: owner ? { uid: Number(owner[1]), gid: Number(owner[2]) } : undefined,
     peerText: settings.peers.map(formatTarget).join(','),

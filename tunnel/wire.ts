@@ -5,6 +5,9 @@ import type { ClientSessionOptions, Http2Session, ServerSessionOptions } from 'n
 /** Negotiated by ALPN: something else on the port is noticed before a byte of HTTP/2. */
 export const alpnProtocol = 'holdfast-tunnel/1';
 
+/** On this kind of connection the agent asks, and the server dials: edge to cloud. */
+export const outgoingProtocol = 'holdfast-tunnel-out/1';
+
 export const helloPath = '/holdfast/hello';
 
 /** Headers of the hello, from the server: who it is, and where further replicas are (HOST:PORT, with commas). */

@@ -3,6 +3,7 @@
 import type { Drill } from './drill.ts';
 import { dnat } from './tunnel/dnat.ts';
 import { failures } from './tunnel/failures.ts';
+import { outgoing } from './tunnel/outgoing.ts';
 import { scrapes } from './tunnel/scrapes.ts';
 import { TunnelStage } from './tunnel/stage.ts';
 import { verbs } from './tunnel/verbs.ts';
@@ -22,6 +23,7 @@ export const tunnel: Drill = {
     await stage.startAgents();
     if (wanted('b')) await report.part('(b) every verb, both sites', () => verbs(stage));
     if (wanted('p')) await report.part('(p) Prometheus and people through the proxy', () => scrapes(stage));
+    if (wanted('o')) await report.part('(o) edge to cloud and edge to edge', () => outgoing(stage));
     if (wanted('w')) await report.part('(w) webhooks and aggregated APIs on edge nodes', () => webhooks(stage));
     if (wanted('c')) await report.part('(c) links and servers that fail', () => failures(stage));
     if (wanted('d')) await report.part('(d) DNAT mode, an API server without EgressSelector', () => dnat(stage));

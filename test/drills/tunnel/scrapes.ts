@@ -81,7 +81,7 @@ async function grant(stage: TunnelStage): Promise<void> {
   });
 }
 
-async function podAddress(stage: TunnelStage, node: string): Promise<string> {
+export async function podAddress(stage: TunnelStage, node: string): Promise<string> {
   const pod = await stage.cluster.plane.request<{ status: { podIP: string } }>(
     'GET',
     `/api/v1/namespaces/default/pods/${podOf(node)}`,

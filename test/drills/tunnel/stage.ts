@@ -24,7 +24,10 @@ const sharedLan = 77;
 const agentPort = 10262;
 const opsPort = 10265;
 const proxyPort = 10264;
+export const localPort = 10263;
 
+const poolLabel = 'apps.openyurt.io/nodepool';
+export const poolOf = (nodeName: string): string => `pool-of-${nodeName}`;
 const tunnelLabel = '--node-labels=holdfast.dev/tunnel=true';
 
 interface NodeListing {
@@ -82,7 +85,9 @@ export class TunnelStage {
     for (const name of nodeNames) context.keepLogs(path.join(cluster.dir, 'nodes', name, 'log'));
     const nodes: EdgeNode[] = [];
     for (const name of nodeNames) {
-      nodes.push(await cluster.addNode(name, { lan: sharedLan, kubeletArgs: [tunnelLabel] }));
+      nodes.push(
+        await cluster.addNode(name, { lan: sharedLan, kubeletArgs: [`${tunnelLabel},${poolLabel}=${poolOf(name)}`] }),
+      );
     }
     const stage = new TunnelStage(context, cluster, nodes, folder);
     context.defer(() => stage.#processes.stop('tunnel-server', 0));
@@ -145,6 +150,8 @@ export class TunnelStage {
       kubeconfig: plane.kubeconfig('holdfast:tunnel-server', []),
       egressSocket: this.socket,
       hostsFile: path.join(this.#folder, 'hosts'),
+      // The first site may reach the control plane, and pods of the second.
+      outgoing: [`${poolOf(nodeNames[0])}=${plane.address}:*`, `${poolOf(nodeNames[0])}=@${poolOf(nodeNames[1])}:8080`],
       ...more,
     };
     const file = path.join(this.#folder, 'tunnel-server.yaml');
@@ -194,6 +201,8 @@ export class TunnelStage {
       `--servers=${this.cluster.plane.address}:${agentPort}`,
       // Certificate, CA, and where to ask for the networks of the pods.
       `--kubeconfig=${kubeletPaths.kubeconfig}`,
+      `--local-listen=127.0.0.1:${localPort}`,
+      '--local-targets=10.0.0.0/8:*',
     ];
     const argv = [process.execPath, ...edgeNodeFlags, this.#bundle, 'tunnel-agent', ...flags];
     await node.startProcess('tunnel-agent', argv, edgeEnvironment);
@@ -211,8 +220,8 @@ export class TunnelStage {
   }
 
   /** A manifest of config/tunnel. */
-  async applyConfig(file: string): Promise<void> {
-    const applied = await this.kubectl(['apply', '-f', path.join(projectRoot(), 'config', 'tunnel', file)]);
+  async applyConfig(file: string, flags: readonly string[] = []): Promise<void> {
+    const applied = await this.kubectl(['apply', ...flags, '-f', path.join(projectRoot(), 'config', 'tunnel', file)]);
     if (applied.code !== 0) throw new Error(`kubectl apply: ${applied.stderr}`);
   }
 

@@ -34,13 +34,21 @@ export async function webhooks(stage: TunnelStage): Promise<void> {
   });
   await create(plane.api, manifests(node.name, Buffer.from(plane.ca).toString('base64')));
 
-  const configMap = async (name: string, where: string, label?: string): Promise<RunResult> => {
-    const metadata = { name, namespace: where, ...(label === undefined ? {} : { labels: { [label]: '' } }) };
-    const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata };
-    return await stage.kubectl(['create', '-f', '-'], { input: JSON.stringify(object) });
-  };
   let count = 0;
-  const admitted = (label?: string): Promise<RunResult> => configMap(`object-${(count += 1)}`, namespace, label);
+  const object = (where: string, label?: string): Record<string, unknown> => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: {
+      name: `object-${(count += 1)}`,
+      namespace: where,
+      ...(label === undefined ? {} : { labels: { [label]: '' } }),
+    },
+  });
+  const admitted = (label?: string): Promise<RunResult> =>
+    stage.kubectl(['create', '-f', '-'], { input: JSON.stringify(object(namespace, label)) });
+  // Not by kubectl, which asks for the schema of every API first.
+  const elsewhere = (): Promise<unknown> =>
+    plane.request('POST', '/api/v1/namespaces/default/configmaps', object('default'), { timeoutMs: 5_000 });
 
   await report.check('an admission webhook in a pod on an edge node refuses and lets pass', async () => {
     await waitFor(
@@ -71,7 +79,7 @@ export async function webhooks(stage: TunnelStage): Promise<void> {
       const tookMs = performance.now() - startMs;
       expectThat(refused.code !== 0 && /failed calling webhook/.test(refused.stderr), refused.stderr);
       expectThat(tookMs <= stage.deadline(2_000), `after ${Math.round(tookMs)} ms`);
-      expectResult(await configMap('untouched', 'default'), 0, /created/);
+      await elsewhere();
       return refused.stderr.trim().slice(0, 250);
     },
   );
@@ -106,7 +114,7 @@ export async function webhooks(stage: TunnelStage): Promise<void> {
         refusedMs = sinceStart();
         expectThat(refused.code !== 0 && /failed calling webhook/.test(refused.stderr), refused.stderr);
         expectThat(refusedMs <= stage.deadline((webhookTimeoutSeconds + 2) * 1_000), `after ${refusedMs} ms`);
-        expectResult(await configMap('untouched-as-well', 'default'), 0, /created/);
+        await elsewhere();
       } finally {
         stage.processes.signal('tunnel-server', 'SIGCONT');
       }

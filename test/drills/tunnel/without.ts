@@ -12,6 +12,9 @@ export async function withoutTunnel(stage: TunnelStage): Promise<void> {
     expectThat(first === second, `${first} and ${second}`);
     return first;
   });
+  await report.check('the API server takes the manifest of the static pod', async () => {
+    await stage.applyConfig('static-pod.yaml', ['--dry-run=server']);
+  });
   for (const { name, site } of nodes) {
     await report.check(`the control plane cannot reach ${name}`, async () => {
       for (const host of [site.nodeAddress, site.routerAddress]) {
