@@ -109,14 +109,19 @@ describe('one member of several is silent', () => {
       'undecided/NotProved',
     ],
     [
-      'and only one of two witnesses has been in contact: it has to be sure for longer',
-      { silent: { e1: 50 }, says: everyone(3, sees(45, 'e1')), online: { e3: 5 } },
+      'and only one of two witnesses has been in contact, for too short a time to be sure alone',
+      { silent: { e1: 45 }, says: everyone(3, sees(39, 'e1')), online: { e3: 5 } },
       'undecided/NotProved',
     ],
     [
-      'and that one has been sure for a minute',
-      { silent: { e1: 70 }, says: everyone(3, sees(61, 'e1')), online: { e3: 5 } },
+      'and only one of two witnesses has been in contact, and the other agrees with it',
+      { silent: { e1: 46 }, says: everyone(3, sees(40, 'e1')), online: { e3: 5 } },
       'dead/PeersSilent!',
+    ],
+    [
+      'and the other one says nothing current',
+      { silent: { e1: 70 }, says: everyone(3, sees(61, 'e1')), reportAge: { e3: 26 } },
+      'undecided/NotProved',
     ],
     [
       'and the reports are old',
@@ -224,6 +229,20 @@ describe('a split pool', () => {
 
   test('of four, two are heard: a tie condemns nobody', () => {
     expect(new Set(verdicts(4, sides(['e1', 'e2'], ['e3', 'e4'])))).toEqual(new Set(['undecided/FewHeard']));
+  });
+
+  test('both sides are heard, and the node is on the side of one that does not watch it: nobody is condemned', () => {
+    const size = 8;
+    const settings = { observers: 2 };
+    const [first, second] = new Observation(names(size), 2).observersOf('e1');
+    const stranger = names(size).find((name) => name !== 'e1' && name !== first && name !== second)!;
+    const others = names(size).filter((name) => name !== 'e1' && name !== stranger);
+    const says = Object.fromEntries(others.map((name) => [name, sees(70, 'e1', stranger)]));
+    const setup = { settings, silent: { e1: 80 }, says };
+    expect(verdicts(size, setup)).toEqual(['dead/PeersSilent!']);
+    expect(verdicts(size, { ...setup, says: { ...says, [stranger]: sees(70, ...others) } })).toEqual([
+      'undecided/SplitPool',
+    ]);
   });
 
   test('who is dead already, and who is out of service and away, is not missed', () => {

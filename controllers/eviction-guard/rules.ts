@@ -14,8 +14,9 @@ export const timing = {
   /** A report counts for so long after it came, and a probe in it for so long after it ended. */
   report: 25,
   probe: 30,
-  /** Silence that several witnesses must have seen, each by itself; and that a single one must have seen. */
+  /** Silence that several witnesses must have seen, each by itself; one with whom others agree; and one alone. */
   silence: 20,
+  agreedSilence: 40,
   loneSilence: 60,
   /** Cut off: before the node controller calls the node Unknown (50 s), and after a pause that a bad link may make. */
   cutOff: 40,
@@ -88,6 +89,10 @@ interface Facts {
   /** Longest unbroken contact with any member; 0 when none is heard. */
   readonly poolHeardFor: number;
   readonly loneWitness: boolean;
+  /** Observers of the node that could be heard. */
+  readonly observers: number;
+  /** Members that are heard, but on another side of a split than the witnesses: they may be on the node's side. */
+  readonly elsewhere: readonly string[];
 }
 
 interface Rule {
@@ -108,15 +113,24 @@ const majority = ({ heard, electorate }: Facts): boolean => heard * 2 > electora
 /** The last two of a pool, and one is heard; in a pool of three only where the pool says that this is enough. */
 const loneWitness = ({ heard, electorate, loneWitness: allowed }: Facts): boolean =>
   heard === 1 && (electorate === 2 || (electorate === 3 && allowed));
-/** One witness has to be sure for longer than several, and so has one that speaks for no majority. */
+/**
+ * Several are sure after 20 s; one that others agree with, who were themselves cut off meanwhile, after 40; one alone after a minute. In
+ * any case no witness had an answer lately, and those that say so are most of the observers: the others might have seen it.
+ */
 function silenceProved(facts: Facts): boolean {
   const silent = saying(facts, 'silent');
   const allSilentFor = (seconds: number): boolean => silent.every(({ forSeconds }) => forSeconds >= seconds);
   const sure = (seconds: number, failures: number): number =>
     silent.filter((witness) => witness.seconds >= seconds && witness.failures >= failures).length;
-  const several = allSilentFor(timing.silence) && sure(timing.silence, failuresNeeded.several) >= 2 && majority(facts);
-  const lone = allSilentFor(timing.loneSilence) && sure(timing.loneSilence, failuresNeeded.lone) >= 1;
-  return several || (lone && (majority(facts) || loneWitness(facts)));
+  const most = silent.length * 2 > facts.observers && majority(facts);
+  if (silent.length >= 2 && most && allSilentFor(timing.silence))
+    if (sure(timing.silence, failuresNeeded.several) >= 2 || sure(timing.agreedSilence, failuresNeeded.lone) >= 1)
+      return true;
+  return (
+    (most || loneWitness(facts)) &&
+    sure(timing.loneSilence, failuresNeeded.lone) >= 1 &&
+    allSilentFor(timing.loneSilence)
+  );
 }
 const siteReturns = ({ member, poolHeardFor }: Facts): boolean =>
   member.standing === 'siteCutOff' && poolHeardFor < timing.siteReturn;
@@ -141,7 +155,7 @@ const rules = [
   {
     reason: 'PeersSilent',
     verdict: 'dead',
-    when: (facts) => noSignSeen(facts) && silenceProved(facts) && !siteReturns(facts),
+    when: (facts) => noSignSeen(facts) && silenceProved(facts) && facts.elsewhere.length === 0 && !siteReturns(facts),
   },
   // The machine runs, its hub answers, its kubelet does not: as stock Kubernetes, after as long.
   {
@@ -172,6 +186,8 @@ const rules = [
   { reason: 'HostAnswers', verdict: 'undecided', when: (facts) => anySays(facts, 'host') },
   // All its observers are away: themselves dead or cut off, or without a hub.
   { reason: 'NoWitness', verdict: 'undecided', when: (facts) => !anySays(facts, 'silent') },
+  // The pool is split, and both sides are heard; the node may be on the side of those that do not watch it.
+  { reason: 'SplitPool', verdict: 'undecided', when: ({ elsewhere }) => elsewhere.length > 0 },
   // The larger part is not heard: this may be the small side of a split pool.
   { reason: 'FewHeard', verdict: 'undecided', when: (facts) => !majority(facts) && !loneWitness(facts) },
   { reason: 'NotProved', verdict: 'undecided', when: () => true },
@@ -189,23 +205,28 @@ export function judgePool(evidence: PoolEvidence): Map<string, Verdict> {
   const heard = evidence.members.filter(isHeard);
   const voters = evidence.members.filter(mayBeHeard);
   const poolHeardFor = Math.max(0, ...heard.map(({ observed }) => observed?.heardForSeconds ?? 0));
+  let sides: ReadonlyMap<string, string> | undefined;
   const verdictOn = (member: MemberEvidence): Verdict => {
     const silent = member.observed?.silentSeconds ?? 0;
     const isVoter = mayBeHeard(member);
+    // Most are heard: their observers need not be looked up.
+    const observers = silent < timing.late ? [] : evidence.observation.observersOf(member.name).sort();
+    const witnesses = witnessesOf(member.name, observers, byName, evidence.pool);
     const facts: Facts = {
       member,
       silent,
       poolSize: evidence.members.length,
       pictureAge: evidence.pictureAgeSeconds,
-      // Most are heard: their witnesses need not be looked up.
-      witnesses:
-        silent < timing.late
-          ? []
-          : witnessesOf(member.name, evidence.observation.observersOf(member.name), byName, evidence.pool),
+      witnesses,
       electorate: voters.length + (isVoter ? 0 : 1),
       heard: heard.length,
       poolHeardFor,
       loneWitness: evidence.settings.loneWitness,
+      observers: observers.filter((name): boolean => {
+        const observer = byName.get(name);
+        return observer !== undefined && mayBeHeard(observer);
+      }).length,
+      elsewhere: witnesses.length === 0 ? [] : notBeside(witnesses, (sides ??= sidesOf(heard))),
     };
     const { reason, verdict } = rules.find(({ when }) => when(facts))!;
     const act = verdict === 'dead' && actingReasons.includes(reason) && silent >= timing.act;
@@ -225,13 +246,44 @@ function mayBeHeard(member: MemberEvidence): boolean {
   return !silent || !(member.standing === 'dead' || member.cordoned);
 }
 
+/** Members on sides on which none of the witnesses is. */
+function notBeside(witnesses: readonly Witness[], sides: ReadonlyMap<string, string>): string[] {
+  const witnessed = new Set(witnesses.map(({ name }) => sides.get(name)));
+  return [...sides].flatMap(([name, side]) => (witnessed.has(side) ? [] : [name]));
+}
+
+/**
+ * Members that are heard, by a name that stands for their side: who sees whom, as their current reports say, taken together. One whose
+ * report sees nobody is a side of its own; one without a report says nothing, and is left out unless others see it.
+ */
+function sidesOf(heard: readonly MemberEvidence[]): ReadonlyMap<string, string> {
+  const parents = new Map<string, string>();
+  const sideOf = (name: string): string => {
+    const parent = parents.get(name) ?? name;
+    if (parent === name) return name;
+    const root = sideOf(parent);
+    parents.set(name, root);
+    return root;
+  };
+  const isKnown = new Set(heard.map(({ name }) => name));
+  for (const { name, observed } of heard) {
+    const current = observed?.report;
+    if (current === undefined || current.ageSeconds >= timing.report || current.report.peers.length === 0) continue;
+    if (!parents.has(name)) parents.set(name, name);
+    for (const peer of current.report.peers)
+      if (isKnown.has(peer.name) && peer.state !== 'silent' && peer.state !== 'new')
+        parents.set(sideOf(peer.name), sideOf(name));
+  }
+  return new Map([...parents.keys()].map((name) => [name, sideOf(name)]));
+}
+
 function witnessesOf(
   subject: string,
   observers: readonly string[],
   members: ReadonlyMap<string, MemberEvidence>,
   pool: string,
 ): Witness[] {
-  return observers.toSorted().flatMap((name) => {
+  return observers.flatMap((name) => {
     const observer = members.get(name);
     const seen = observer?.observed;
     if (observer === undefined || seen?.report === undefined || !isHeard(observer)) return [];
