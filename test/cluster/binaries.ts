@@ -90,18 +90,22 @@ export function binary(program: Program): string {
   return file;
 }
 
-/** What integration tests need, or undefined when they cannot run here. */
-export function findAssets(): { etcd: string; apiserver: string } | undefined {
-  const etcd = findBinary('etcd');
-  const apiserver = findBinary('kube-apiserver');
-  // What people type: the local kubeconfig is tried with it.
-  const kubectl = findBinary('kubectl');
-  return etcd !== undefined && apiserver !== undefined && kubectl !== undefined ? { etcd, apiserver } : undefined;
+/** What integration tests need: an API server, and what people type (the local kubeconfig is tried with it). */
+export const apiserverPrograms: readonly Program[] = ['etcd', 'kube-apiserver', 'kubectl'];
+/** Those whose control plane has `controllers`. */
+export const controlPlanePrograms: readonly Program[] = [
+  ...apiserverPrograms,
+  'kube-controller-manager',
+  'kube-scheduler',
+];
+
+export function haveAll(programs: readonly Program[]): boolean {
+  return programs.every((program) => findBinary(program) !== undefined);
 }
 
 /** Builds what is missing of `programs`, one after the other, saying so by `say`. Needs Go on the PATH. */
 export async function buildBinaries(programs: readonly Program[], say: (line: string) => void): Promise<void> {
-  if (programs.every((program) => findBinary(program) !== undefined)) return;
+  if (haveAll(programs)) return;
   if (!(await succeeds(['go', 'version']))) {
     throw new HarnessError('NO_BINARY', 'Go is not installed (https://go.dev/dl), and it builds the cluster programs');
   }

@@ -1,22 +1,29 @@
-// Integration suites need a real kube-apiserver. Where it cannot be had they are skipped and said to be; with CI=true
-// that is a failure, because a suite that silently does not run proves nothing.
-import { findAssets } from './binaries.ts';
+// Integration suites need a real kube-apiserver, some its controllers as well. Where they cannot be had they are skipped and said
+// to be; with CI=true that is a failure, because a suite that silently does not run proves nothing.
+import { apiserverPrograms, controlPlanePrograms, haveAll } from './binaries.ts';
+import type { Program } from './binaries.ts';
 
 /** As `describe`, for suites that start a ControlPlane. */
 export function describeWithApiserver(name: string, suite: () => void): void {
-  if (findAssets() !== undefined) describe(name, suite);
+  describeWith(apiserverPrograms, name, suite);
+}
+
+/** As `describe`, for suites that start a ControlPlane with `controllers`. */
+export function describeWithControlPlane(name: string, suite: () => void): void {
+  describeWith(controlPlanePrograms, name, suite);
+}
+
+function describeWith(programs: readonly Program[], name: string, suite: () => void): void {
+  const missing = `one of ${programs.join(', ')} is missing: npm run cluster -- build ${programs.join(' ')}`;
+  if (haveAll(programs)) describe(name, suite);
   else if (process.env['CI'] === 'true') {
     describe(name, () => {
-      it('needs etcd, kube-apiserver and kubectl', () => {
-        throw new Error(
-          'etcd, kube-apiserver or kubectl is missing: npm run cluster -- build etcd kube-apiserver kubectl',
-        );
+      it(`needs ${programs.join(', ')}`, () => {
+        throw new Error(missing);
       });
     });
   } else {
-    console.warn(
-      `SKIPPED ${name}: no etcd, kube-apiserver or kubectl (npm run cluster -- build etcd kube-apiserver kubectl)`,
-    );
+    console.warn(`SKIPPED ${name}: ${missing}`);
     describe.skip(name, suite);
   }
 }

@@ -11,7 +11,7 @@ import { nullLog } from '../../../runtime/log.ts';
 import { waitFor } from '../../cluster/commands.ts';
 import type { PemPair } from '../../cluster/certificates.ts';
 import { ControlPlane } from '../../cluster/control-plane.ts';
-import { describeWithApiserver } from '../../cluster/integration.ts';
+import { describeWithControlPlane } from '../../cluster/integration.ts';
 import { applyConfig, ServiceAccountAccess } from './cluster.ts';
 
 interface Csr {
@@ -23,7 +23,7 @@ interface Csr {
 
 const csrs = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
 
-describeWithApiserver('certificates of nodes', () => {
+describeWithControlPlane('certificates of nodes', () => {
   let plane: ControlPlane;
   const stop = new AbortController();
   let ended: Promise<void>;

@@ -13,7 +13,7 @@ import { nullLog } from '../../../runtime/log.ts';
 import { Metrics } from '../../../runtime/metrics.ts';
 import { ControlPlane } from '../../cluster/control-plane.ts';
 import { waitFor } from '../../cluster/commands.ts';
-import { describeWithApiserver } from '../../cluster/integration.ts';
+import { describeWithControlPlane } from '../../cluster/integration.ts';
 import { projectRoot } from '../../cluster/project-root.ts';
 import { CertificateAccess } from './cluster.ts';
 import { fasterClock, PretendedPool } from './pretended-pool.ts';
@@ -43,7 +43,7 @@ interface Node {
   status: { conditions: { type: string; status: string; reason: string; message: string }[] };
 }
 
-describeWithApiserver('the eviction guard', () => {
+describeWithControlPlane('the eviction guard', () => {
   let plane: ControlPlane;
   const pools: PretendedPool[] = [];
   let guard: Guard;
