@@ -6,6 +6,7 @@ import type { Api } from './machinery/api.ts';
 import type { Controller } from './machinery/controller.ts';
 import type { Recorder } from './machinery/event-recorder.ts';
 import type { InformerSet } from './machinery/informer.ts';
+import { appSetController } from './app-set/controller.ts';
 import { certificateApprover } from './certificate-approver/certificate-approver.ts';
 import { membershipController } from './membership/membership-controller.ts';
 import { nodePoolController } from './node-pool/node-pool-controller.ts';
@@ -32,4 +33,5 @@ export const controllerFactories: readonly ControllerFactory[] = [
   poolNodesController,
   membershipController,
   certificateApprover,
+  appSetController,
 ];

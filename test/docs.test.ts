@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Metrics } from '../runtime/metrics.ts';
+import { AppSetMetrics } from '../controllers/app-set/metrics.ts';
 import { GuardMetrics } from '../controllers/eviction-guard/metrics.ts';
 import { MachineryMetrics } from '../controllers/machinery/metrics.ts';
 import { HealthMetrics } from '../health/metrics.ts';
@@ -30,6 +31,7 @@ const metricSets: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
   health: (metrics) => new HealthMetrics(metrics),
   'tunnel-agent': (metrics) => new AgentMetrics(metrics),
   'tunnel-server': (metrics) => new ServerMetrics(metrics),
+  'controllers/app-set': (metrics) => new AppSetMetrics(metrics),
   'controllers/eviction-guard': (metrics) => new GuardMetrics(metrics),
   'controllers/machinery': (metrics) => {
     const made = new MachineryMetrics(metrics);

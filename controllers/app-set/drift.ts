@@ -1,6 +1,13 @@
 // Does an object in the cluster still have what was applied? It has more, since the API server fills in defaults and
 // others add fields of their own, and it writes some values in another way.
 import { isJsonObject } from '../../kube/patch/json-value.ts';
+import type { RenderedObject } from './render.ts';
+import type { Workload } from './types.ts';
+
+/** Does the workload still have what was rendered for its pool? Lists of the API server leave out apiVersion and kind. */
+export function looksLike(workload: Workload, rendered: RenderedObject): boolean {
+  return includes(workload.metadata, rendered.metadata) && includes(workload.spec, rendered.spec);
+}
 
 /**
  * True if `actual` has every field of `wanted`. Additions by others are no difference; in lists of objects neither are

@@ -3,7 +3,7 @@
 import { SelectorError } from '../../kube/errors.ts';
 import { labelRequirements } from '../../kube/selectors/label-selector-object.ts';
 import type { LabelSelector } from '../../kube/selectors/label-selector-object.ts';
-import { includes } from './drift.ts';
+import { looksLike } from './drift.ts';
 import { TemplateError } from './errors.ts';
 import { workloadName } from './names.ts';
 import { progressOf } from './progress.ts';
@@ -183,7 +183,7 @@ function viewOf(
     progressOf(workload, {
       nowMs,
       poolDeadlineSeconds: appSet.spec.rollout?.poolDeadlineSeconds ?? defaultPoolDeadlineSeconds,
-      unreadyNodes: pool.status?.unreadyNodeNum ?? 0,
+      readyNodes: pool.status?.readyNodeNum,
     });
   const state = workloadState(workload, rendered, settled);
   const startedAt = workload?.metadata.annotations?.[startedAnnotation];
@@ -220,7 +220,7 @@ function workloadState(
   if (rendered === undefined) return 'current';
   const applied = workload.metadata.annotations?.[appliedAnnotation];
   if (applied !== undefined) return applied === rendered.hash ? 'current' : 'outdated';
-  return includes(workload, rendered.object) || settled.has(workload.metadata.uid ?? '') ? 'current' : 'outdated';
+  return looksLike(workload, rendered.object) || settled.has(workload.metadata.uid ?? '') ? 'current' : 'outdated';
 }
 
 function poolActions(
@@ -238,9 +238,9 @@ function poolActions(
   if (workload === undefined || workload.metadata.deletionTimestamp !== undefined) return [];
   const { annotations } = workload.metadata;
   const applied = annotations?.[appliedAnnotation];
-  if (!paused && applied === undefined && includes(workload, rendered.object)) return apply('record');
+  if (!paused && applied === undefined && looksLike(workload, rendered.object)) return apply('record');
   const isRepairable = !paused && applied === rendered.hash && !settled.has(workload.metadata.uid ?? '');
-  if (isRepairable && !includes(workload, rendered.object)) return apply('repair');
+  if (isRepairable && !looksLike(workload, rendered.object)) return apply('repair');
   // The number of pods is no part of a rollout: it changes at once, whatever the template is doing.
   const wantsScale = applied !== undefined && annotations?.[replicasAnnotation] !== replicasNote(rendered.replicas);
   return wantsScale ? [{ type: 'scale', pool: name, workload, replicas: rendered.replicas }] : [];

@@ -2,7 +2,7 @@ import { progressOf } from './progress.ts';
 import type { Workload, WorkloadKind } from './types.ts';
 
 const nowMs = Date.parse('2026-11-21T12:00:00Z');
-const options = { nowMs, poolDeadlineSeconds: 600, unreadyNodes: 0 };
+const options = { nowMs, poolDeadlineSeconds: 600, readyNodes: undefined };
 
 function workload(kind: WorkloadKind, spec: object, status: object, started = '2026-11-21T11:55:00Z'): Workload {
   const annotations = { 'holdfast.dev/rollout-started': started };
@@ -49,12 +49,14 @@ test.each([
 
 const onAll = { desiredNumberScheduled: 3, updatedNumberScheduled: 3, numberReady: 3, numberAvailable: 3 };
 test.each([
-  ['all new and available', onAll, 0, true],
-  ['one node is not done', { ...onAll, updatedNumberScheduled: 2, numberAvailable: 2 }, 0, false],
-  ['the one that is not done is not ready', { ...onAll, updatedNumberScheduled: 2, numberAvailable: 2 }, 1, true],
+  ['all new and available', onAll, 3, true],
+  ['one node is not done', { ...onAll, updatedNumberScheduled: 2, numberAvailable: 2 }, 3, false],
+  ['the one that is not done is not ready', { ...onAll, updatedNumberScheduled: 2, numberAvailable: 2 }, 2, true],
+  ['nodes that are not ready are not counted by Kubernetes either', { ...onAll, numberAvailable: 2 }, 5, false],
+  ['nobody has counted the nodes', { ...onAll, numberAvailable: 2 }, undefined, false],
   ['no node', {}, 0, true],
-])('DaemonSet, %s', (_, status, unreadyNodes, complete) => {
-  expect(progressOf(workload('DaemonSet', {}, status), { ...options, unreadyNodes }).complete).toBe(complete);
+])('DaemonSet, %s', (_, status, readyNodes, complete) => {
+  expect(progressOf(workload('DaemonSet', {}, status), { ...options, readyNodes }).complete).toBe(complete);
 });
 
 test('a pool fails when its time is over, or when its Deployment says so', () => {

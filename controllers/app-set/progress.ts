@@ -19,12 +19,12 @@ export interface Progress {
 export interface ProgressOptions {
   readonly nowMs: number;
   readonly poolDeadlineSeconds: number;
-  /** Nodes of the pool that are not ready: a DaemonSet cannot do anything there. */
-  readonly unreadyNodes: number;
+  /** Nodes of the pool that are ready, if it is known: a DaemonSet that tolerates everything waits for the others in vain. */
+  readonly readyNodes: number | undefined;
 }
 
 export function progressOf(workload: Workload, options: ProgressOptions): Progress {
-  const counts = countsOf(workload, options.unreadyNodes);
+  const counts = countsOf(workload, options.readyNodes);
   // What the status says is of the spec before, until its controller has seen this one.
   const isObserved = number(workload.status, 'observedGeneration') >= (workload.metadata.generation ?? 0);
   const complete = isObserved && counts.complete;
@@ -47,12 +47,12 @@ interface Counts {
   readonly complete: boolean;
 }
 
-function countsOf(workload: Workload, unreadyNodes: number): Counts {
+function countsOf(workload: Workload, readyNodes: number | undefined): Counts {
   const { spec, status } = workload;
   if (workload.kind === 'DaemonSet') {
     const replicas = number(status, 'desiredNumberScheduled');
     const readyReplicas = number(status, 'numberReady');
-    const needed = Math.max(0, replicas - unreadyNodes);
+    const needed = Math.min(replicas, readyNodes ?? replicas);
     const updated = isOnDelete(workload) || number(status, 'updatedNumberScheduled') >= needed;
     return {
       replicas,

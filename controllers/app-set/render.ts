@@ -83,12 +83,14 @@ export function renderWorkload(
     throw new TemplateError(
       `workloadTweaks: patches for pool ${poolName} change apiVersion, kind, name, namespace, owner or the pool's label; remove those patches`,
     );
-  const { replicas, ...spec } = patched.spec;
-  if (replicas !== undefined && replicas !== null && (!Number.isInteger(replicas) || (replicas as number) < 0))
+  // null is how tools and patches say that a field is not there.
+  const whole = withoutNulls(patched);
+  const { replicas, ...spec } = whole.spec;
+  if (replicas !== undefined && (!Number.isInteger(replicas) || (replicas as number) < 0))
     throw new TemplateError(`replicas for pool ${poolName} have to be an integer of at least 0`);
   if (kind === 'DaemonSet' && replicas !== undefined)
     throw new TemplateError('a DaemonSet has one pod on every node of the pool: remove replicas');
-  const result = { ...patched, spec };
+  const result = { ...whole, spec };
   return { object: result, hash: hashOf(result), replicas: typeof replicas === 'number' ? replicas : undefined };
 }
 
@@ -108,6 +110,13 @@ function poolSpec(kind: WorkloadKind, template: TemplateSpec, pool: string): Rec
   };
   objectIn(objectIn(podTemplate, 'spec'), 'nodeSelector')[nodePoolLabel] = pool;
   return spec;
+}
+
+function withoutNulls<T>(value: T): T {
+  if (Array.isArray(value)) return value.map((item: unknown) => withoutNulls(item)) as T;
+  if (!isJsonObject(value)) return value;
+  const entries = Object.entries(value).filter(([, inner]) => inner !== null);
+  return Object.fromEntries(entries.map(([key, inner]) => [key, withoutNulls(inner)])) as T;
 }
 
 function objectIn(parent: Record<string, unknown>, field: string): Record<string, unknown> {

@@ -216,8 +216,10 @@ export class SimulatedCluster {
     const isSame = live !== undefined && canonicalJson(live.spec) === canonicalJson(workload.spec);
     const generation = (live?.metadata.generation ?? 0) + (isSame ? 0 : 1);
     const resourceVersion = String(++this.#version);
+    // As lists of the API server show it.
+    const { apiVersion: _, ...shown } = workload as Workload & { apiVersion?: string };
     this.workloads.set(workload.metadata.name, {
-      ...workload,
+      ...shown,
       metadata: { ...workload.metadata, generation, resourceVersion },
     });
   }

@@ -71,7 +71,9 @@ export function statusChange(
 ): 'none' | 'counts' | 'news' {
   if (before === undefined) return 'news';
   if (outline(before) !== outline(after)) return 'news';
-  return JSON.stringify(normal(before)) === JSON.stringify(normal(after)) ? 'none' : 'counts';
+  // Fields that are not ours, such as OpenYurt's collisionCount, are no difference.
+  const ours = Object.fromEntries(Object.keys(after).map((field) => [field, before[field as keyof YurtAppSetStatus]]));
+  return JSON.stringify(normal(ours)) === JSON.stringify(normal(after)) ? 'none' : 'counts';
 }
 
 /** What people have to be told of the way from one status to the next. */
@@ -196,7 +198,7 @@ function named(names: readonly string[]): string {
   return `${names.slice(0, maxNames).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
 }
 
-/** What may not wait: conditions without their messages, the revision, the generation, and pools that fail or get lost. */
+/** What may not wait. Readiness may: it comes and goes with every pool of a rollout, and would be a write each time. */
 function outline({
   observedGeneration,
   currentRevision,
@@ -207,7 +209,9 @@ function outline({
   return JSON.stringify([
     observedGeneration,
     currentRevision,
-    conditions.map(({ type, status, reason }) => [type, status, reason]),
+    conditions
+      .filter(({ type }) => type !== 'AppReady' && type !== 'AppDispatched')
+      .map(({ type, status, reason }) => [type, status, reason]),
     bad.map(({ name, state }) => [name, state]),
   ]);
 }

@@ -1,6 +1,7 @@
-// YurtAppSet `apps.openyurt.io/v1beta1` as OpenYurt defines it, what Holdfast adds to it, and the objects that it makes.
-// Everything but the required fields may be missing: a cluster may hold OpenYurt's own CRD, which checks less.
-import type { LabelSelector } from '../../kube/selectors/label-selector-object.ts';
+// The objects that the controller of YurtAppSets reads and makes, and the names of what it writes on them.
+// Only the shape that OpenYurt's CRD asks for can be relied on: a cluster may hold that one, which checks less than ours.
+import type { TypeOf } from '../crds/schema.ts';
+import type { appSetSpec, appSetStatus, condition, poolStatus } from './app-set-crd.ts';
 
 export interface OwnerReference {
   readonly apiVersion: string;
@@ -32,109 +33,26 @@ export interface YurtAppSet {
   readonly status?: Partial<YurtAppSetStatus>;
 }
 
-export interface YurtAppSetSpec {
-  readonly workload: WorkloadSpec;
-  readonly nodepoolSelector?: LabelSelector;
-  /** Pools by name, in the order in which a rollout goes through them. */
-  readonly pools?: readonly string[];
-  readonly revisionHistoryLimit?: number;
-  /** Holdfast's own; without it every pool changes at once, as in OpenYurt. */
-  readonly rollout?: RolloutSpec;
-  /** Holdfast's own: for how long the workload of a pool stays that the selector no longer finds. */
-  readonly poolLossGraceSeconds?: number;
-}
-
-export interface RolloutSpec {
-  /** Pools in motion at a time: a number, or a share of all as in `10%`, rounded up. No limit by default. */
-  readonly maxPools?: number | string;
-  /** So many pools may have failed; with one more nothing further is started. */
-  readonly maxFailedPools?: number;
-  /** A pool that is not complete so long after it got the template has failed. */
-  readonly poolDeadlineSeconds?: number;
-  /** Nothing further is started; what is in motion goes on. */
-  readonly paused?: boolean;
-  /** The name of a ControllerRevision: pools get the workload recorded there instead of the one in the spec. */
-  readonly revision?: string;
-}
-
-export interface WorkloadSpec {
-  readonly workloadTemplate: WorkloadTemplate;
-  readonly workloadTweaks?: readonly WorkloadTweak[];
-}
-
-export interface WorkloadTemplate {
-  readonly deploymentTemplate?: TemplateSpec;
-  readonly statefulSetTemplate?: TemplateSpec;
-  readonly daemonSetTemplate?: TemplateSpec;
-}
-
-export interface TemplateSpec {
-  readonly metadata?: {
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly annotations?: Readonly<Record<string, string>>;
-  };
-  /** The spec of the Deployment, StatefulSet or DaemonSet. */
-  readonly spec: Readonly<Record<string, unknown>>;
-}
-
-export interface WorkloadTweak {
-  readonly nodepoolSelector?: LabelSelector;
-  readonly pools?: readonly string[];
-  readonly tweaks: Tweaks;
-}
-
-export interface Tweaks {
-  readonly replicas?: number;
-  readonly containerImages?: readonly { readonly name: string; readonly targetImage: string }[];
-  readonly patches?: readonly TweakPatch[];
-}
-
-export interface TweakPatch {
-  readonly path: string;
-  readonly operation: 'add' | 'remove' | 'replace';
-  /** `{{nodepool-name}}` in it stands for the pool's name. */
-  readonly value?: unknown;
-}
-
-export interface Condition {
-  readonly type: ConditionType;
-  readonly status: 'True' | 'False';
-  readonly reason: string;
-  readonly message: string;
-  readonly lastTransitionTime: string;
-  readonly observedGeneration: number;
-}
+export type YurtAppSetSpec = TypeOf<typeof appSetSpec>;
+export type RolloutSpec = NonNullable<YurtAppSetSpec['rollout']>;
+export type WorkloadSpec = YurtAppSetSpec['workload'];
+export type WorkloadTemplate = WorkloadSpec['workloadTemplate'];
+export type TemplateSpec = NonNullable<WorkloadTemplate['deploymentTemplate']>;
+export type WorkloadTweak = NonNullable<WorkloadSpec['workloadTweaks']>[number];
+export type Tweaks = WorkloadTweak['tweaks'];
+export type TweakPatch = NonNullable<Tweaks['patches']>[number];
 
 export type ConditionType = 'PoolFound' | 'AppDispatched' | 'AppUpdated' | 'AppReady' | 'AppDeleted';
-
-export interface YurtAppSetStatus {
-  readonly observedGeneration: number;
-  readonly currentRevision: string;
-  readonly totalWorkloads: number;
-  readonly readyWorkloads: number;
-  readonly updatedWorkloads: number;
+/** As we write it. */
+export type Condition = Required<TypeOf<typeof condition>> & {
+  readonly type: ConditionType;
+  readonly status: 'True' | 'False';
+};
+export type PoolStatus = TypeOf<typeof poolStatus>;
+/** As we write it. */
+export type YurtAppSetStatus = Required<Omit<TypeOf<typeof appSetStatus>, 'conditions' | 'collisionCount'>> & {
   readonly conditions: readonly Condition[];
-  readonly pools: readonly PoolStatus[];
-}
-
-/**
- * Complete: every pod has the template and is available. Degraded: was complete, and some pods are not available now.
- * Updating: on its way there. Waiting: its turn has not come. Failed: did not get there. Absent: in the list, and there is no
- * such NodePool. Lost: the selector no longer finds it.
- */
-export type PoolState = 'Complete' | 'Degraded' | 'Updating' | 'Waiting' | 'Failed' | 'Absent' | 'Lost';
-
-export interface PoolStatus {
-  readonly name: string;
-  readonly state: PoolState;
-  readonly workload?: string;
-  readonly revision?: string;
-  /** When it got its template. */
-  readonly startedAt?: string;
-  readonly replicas?: number;
-  readonly readyReplicas?: number;
-  readonly message?: string;
-}
+};
 
 export interface NodePool {
   readonly metadata: ObjectMeta;

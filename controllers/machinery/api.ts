@@ -53,6 +53,11 @@ export interface WriteOptions {
   readonly subresource?: 'status' | 'scale' | 'approval';
 }
 
+export interface ApplyOptions extends WriteOptions {
+  /** Takes fields over from other managers, as is the default; else 409 (Conflict) when one has another value. */
+  readonly force?: boolean;
+}
+
 export interface Preconditions {
   readonly uid?: string;
   readonly resourceVersion?: string;
@@ -165,16 +170,17 @@ export class Api {
 
   /**
    * Server-side apply: makes the object or makes it so, and owns exactly the fields that `object` carries; fields that
-   * `manager` owned before and that are missing now are removed. Takes fields over from other managers.
+   * `manager` owned before and that are missing now are removed. With `metadata.uid` and `metadata.resourceVersion`: 409
+   * (Conflict) when they are others by now.
    */
   apply<T extends ApiObject>(
     resource: Resource,
     object: Draft & { readonly metadata: { readonly name: string } },
     manager: string,
     signal: AbortSignal,
-    { subresource }: WriteOptions = {},
+    { subresource, force = true }: ApplyOptions = {},
   ): Promise<T> {
-    const query = queryOf({ fieldManager: manager, force: 'true' });
+    const query = queryOf({ fieldManager: manager, force: String(force) });
     const path = `${objectPath(resource, object.metadata, subresource)}${query}`;
     return this.#call<T>(
       { verb: 'patch', method: 'PATCH', path, body: object, contentType: 'application/apply-patch+yaml' },
