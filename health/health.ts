@@ -24,6 +24,7 @@ import type { PodState, ProbeAnswer } from './probe-answer.ts';
 import { defaultProberSettings, Prober, type ProberSettings } from './prober.ts';
 import { defaultRelaySettings, RelayService } from './relay-service.ts';
 import { RelayWay } from './relay-way.ts';
+import { heldMs } from './target-state.ts';
 
 export interface HealthParts {
   readonly log: Log;
@@ -133,7 +134,7 @@ export class Health {
       peers: this.#prober.targets.map(({ address, state }) => ({
         name: address.node,
         state: state.state,
-        forSeconds: (nowMs - state.sinceMs) / 1_000,
+        forSeconds: heldMs(state, nowMs) / 1_000,
         probedSeconds: (nowMs - state.probedMs) / 1_000,
         failures: state.failures,
       })),

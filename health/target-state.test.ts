@@ -1,5 +1,5 @@
 import type { Reach } from './dial-peer.ts';
-import { afterSighting, newTarget, type Sighting, type TargetState } from './target-state.ts';
+import { afterSighting, heldMs, newTarget, type Sighting, type TargetState } from './target-state.ts';
 
 const well: Sighting = { kind: 'answered', kubelet: 'ok' };
 const sick: Sighting = { kind: 'answered', kubelet: 'failing' };
@@ -51,4 +51,11 @@ test('a kubelet that is not well makes a peer sick, however well its hub answers
 test('a peer that flaps stays what it was', () => {
   const flapping = Array.from({ length: 50 }, (_, index) => (index % 3 === 2 ? well : failed('nothing')));
   expect(after(well, ...flapping).state).toBe('up');
+});
+
+test('the report says of a silent peer how long ago it was heard, also after one answer that is not enough', () => {
+  const silent = [well, failed('nothing'), failed('nothing'), failed('nothing')];
+  expect(heldMs(after(...silent), 9_000)).toBe(8_000);
+  expect(heldMs(after(...silent, well), 9_000)).toBe(4_000);
+  expect(heldMs(after(well, well), 9_000)).toBe(8_000);
 });

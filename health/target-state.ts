@@ -75,3 +75,11 @@ export function afterSighting(
   const sinceMs = seen === 'silent' ? before.heardMs : doubtsSinceMs;
   return { ...probed, state: seen, sinceMs, doubts: 0, doubtsSinceMs: nowMs };
 }
+
+/**
+ * For how long the report says that it has been so. Of a silent peer it is the time since anything was heard of it, also while one
+ * answer is not yet enough to call it better: a single answer is evidence against its death.
+ */
+export function heldMs({ state, sinceMs, heardMs }: TargetState, nowMs: number): number {
+  return nowMs - (state === 'silent' ? heardMs : sinceMs);
+}

@@ -1,0 +1,134 @@
+// Runs histories and says what was decided in them: of nodes that were dead, after how long; of nodes that were not, whether anybody
+// could have known.
+import { Observation } from '../../../peers/observers.ts';
+import { Random } from '../random.ts';
+import { Timeline } from '../timeline.ts';
+import { plan, powerOff, randomLink, type Site } from './history.ts';
+import { PretendedCloud } from './pretended-cloud.ts';
+import { PretendedNode, type Sent } from './pretended-node.ts';
+import { SuperEdge } from './superedge.ts';
+import { World, type Link } from './world.ts';
+
+const pool = 'site';
+const observers = 5;
+const justBackMs = 20_000;
+
+export interface Outcome {
+  /** Pods deleted of a node that ran, and that the cloud or the larger part of its pool could reach. */
+  falseEvictions: number;
+  /** Pods deleted of a node that ran, isolated from the cloud and from all but a small part of its pool. */
+  isolated: number;
+  /** Milliseconds from the loss of power to the deletion of pods, of those that stayed off until then. */
+  readonly foundMs: number[];
+  /** Pods deleted of a node that had been dead or isolated, and was back for less than two renewals of its Lease. */
+  justBack: number;
+  refusedReports: number;
+  readonly superEdge: { falseEvictions: number; isolated: number; justBack: number; readonly foundMs: number[] };
+}
+
+export function emptyOutcome(): Outcome {
+  return {
+    falseEvictions: 0,
+    isolated: 0,
+    justBack: 0,
+    foundMs: [],
+    refusedReports: 0,
+    superEdge: { falseEvictions: 0, isolated: 0, justBack: 0, foundMs: [] },
+  };
+}
+
+interface Running extends Site {
+  readonly outcome: Outcome;
+  readonly superEdge: SuperEdge;
+}
+
+function start(size: number, lan: Link, wan: Link, random: Random, outcome: Outcome): Running {
+  const time = new Timeline();
+  const world = new World(size, lan, wan, random);
+  const observation = new Observation(world.names, observers);
+  const diedMs = new Map<number, number>();
+  const lastLostMs = world.names.map(() => -Infinity);
+  const watch = (): void => {
+    for (const node of world.names.keys())
+      if (!world.isOn[node] || world.isIsolated(node)) lastLostMs[node] = time.nowMs;
+    time.after(1_000, watch);
+  };
+  watch();
+  const judge = (node: number, found: Pick<Outcome, 'falseEvictions' | 'isolated' | 'justBack' | 'foundMs'>): void => {
+    if (!world.isOn[node]) found.foundMs.push(time.nowMs - diedMs.get(node)!);
+    else if (world.isIsolated(node)) found.isolated += 1;
+    else if (time.nowMs - lastLostMs[node]! < justBackMs) found.justBack += 1;
+    else found.falseEvictions += 1;
+  };
+  const cloud = new PretendedCloud({ pool, names: world.names, observation, time }, (decision) => {
+    if (decision.acts) judge(world.names.indexOf(decision.name), outcome);
+  });
+  const superEdge = new SuperEdge(world, time, ({ node }) => judge(node, outcome.superEdge));
+  const nodes = world.names.map((name, index) => {
+    const deliver = (report: string): void => {
+      cloud.renewed(name, report);
+      superEdge.renewed(index);
+    };
+    return new PretendedNode(index, { pool, world, time, random, observation, deliver });
+  });
+  for (const node of nodes) node.boot();
+  return { world, time, random, nodes, cloud, superEdge, outcome, died: (node) => void diedMs.set(node, time.nowMs) };
+}
+
+export const historyMs = 600_000;
+
+/** One random history of a pool of `size`. */
+export function runHistory(size: number, seed: number, outcome: Outcome): void {
+  const random = new Random(seed);
+  const running = start(size, randomLink(random, 300), randomLink(random, 2_000), random, outcome);
+  plan(running, historyMs);
+  running.time.runUntil(historyMs);
+  outcome.refusedReports += running.cloud.refused;
+}
+
+export interface DeathTrial {
+  /** From the loss of power to the deletion of pods; undefined when that did not come within ten minutes. */
+  readonly foundMs: number | undefined;
+  readonly superEdgeMs: number | undefined;
+  /** Of all nodes in the minute before. */
+  readonly perNode: { readonly probesPerMinute: number; readonly reportBytes: number };
+  readonly superEdgeChecksPerMinute: number;
+}
+
+/** One machine of a pool loses its power for good, at a given loss on all links. Ends when the guard, or also SuperEdge, has found it. */
+export function runDeath(size: number, loss: number, seed: number, untilSuperEdge: boolean): DeathTrial {
+  const random = new Random(seed);
+  const link = { loss, roundTripMs: 20 };
+  const outcome = emptyOutcome();
+  const running = start(size, link, link, random, outcome);
+  const { time, nodes } = running;
+  const settledMs = 60_000;
+  time.runUntil(settledMs);
+  const before = total(nodes);
+  const checksBefore = running.superEdge.checks;
+  const diesMs = 2 * settledMs + random.between(0, 10_000);
+  time.runUntil(2 * settledMs);
+  const after = total(nodes);
+  const superEdgeChecksPerMinute = (running.superEdge.checks - checksBefore) / size;
+  time.at(diesMs, () => powerOff(running, random.whole(0, size - 1), Infinity));
+  for (let until = diesMs; until < diesMs + 600_000; until += 10_000) {
+    time.runUntil(until);
+    if (outcome.foundMs.length > 0 && (outcome.superEdge.foundMs.length > 0 || !untilSuperEdge)) break;
+  }
+  if (outcome.falseEvictions > 0) throw new Error(`seed ${seed}: a node was evicted that nothing happened to`);
+  return {
+    foundMs: outcome.foundMs[0],
+    superEdgeMs: outcome.superEdge.foundMs[0],
+    perNode: {
+      probesPerMinute: (after.probes - before.probes) / size,
+      reportBytes: (after.reportBytes - before.reportBytes) / (after.reports - before.reports),
+    },
+    superEdgeChecksPerMinute,
+  };
+}
+
+function total(nodes: readonly PretendedNode[]): Sent {
+  const sum: Sent = { probes: 0, reportBytes: 0, reports: 0 };
+  for (const { sent } of nodes) for (const key of Object.keys(sum) as (keyof Sent)[]) sum[key] += sent[key];
+  return sum;
+}

@@ -1,0 +1,70 @@
+// A site as a network sees it: nodes that run or do not, sides that do not see each other, uplinks, loss and delay. Nothing here
+// knows what the nodes or the guard make of it.
+import type { Random } from '../random.ts';
+
+export interface Link {
+  /** Of packets, in each direction. */
+  readonly loss: number;
+  /** There and back. */
+  readonly roundTripMs: number;
+}
+
+export class World {
+  readonly names: readonly string[];
+  /** By index of the node, as everything here. */
+  readonly isOn: boolean[];
+  readonly hasUplink: boolean[];
+  /** Nodes with the same number see each other. */
+  readonly side: number[];
+  lan: Link;
+  wan: Link;
+  /** Nobody reaches the API server, whatever its uplink. */
+  isCloudDown = false;
+  readonly #random: Random;
+
+  constructor(size: number, lan: Link, wan: Link, random: Random) {
+    this.names = Array.from({ length: size }, (_, n) => `edge-${n}`);
+    this.isOn = this.names.map(() => true);
+    this.hasUplink = this.names.map(() => true);
+    this.side = this.names.map(() => 0);
+    this.lan = lan;
+    this.wan = wan;
+    this.#random = random;
+  }
+
+  sees(one: number, other: number): boolean {
+    return this.isOn[one]! && this.isOn[other]! && this.side[one] === this.side[other];
+  }
+
+  reachesCloud(node: number): boolean {
+    return this.isOn[node]! && this.hasUplink[node]! && !this.isCloudDown;
+  }
+
+  /**
+   * Runs, but nobody who counts could know: no way to the cloud for itself or anybody on its side, and no more than half of its
+   * pool, in a pool of two one of the two, on its side. A machine in this state cannot be told from a dead one.
+   */
+  isIsolated(node: number): boolean {
+    const side = this.names.flatMap((_, n) => (this.isOn[n] && this.side[n] === this.side[node] ? [n] : []));
+    return !side.some((n) => this.hasUplink[n]) && side.length * 2 <= this.names.length;
+  }
+
+  /**
+   * Milliseconds until so many round trips over TCP are done, each begun again with a doubling pause while a packet of it is
+   * lost; undefined when that takes longer than `limitMs`. `handshake`: the first is a new connection's, whose first pause is 1 s.
+   */
+  exchange({ loss, roundTripMs }: Link, roundTrips: number, handshake: boolean, limitMs: number): number | undefined {
+    const arrives = (1 - loss) ** 2;
+    let tookMs = 0;
+    for (let trip = 0; trip < roundTrips; trip += 1) {
+      let pauseMs = handshake && trip === 0 ? 1000 : Math.max(200, 2 * roundTripMs);
+      while (!this.#random.chance(arrives)) {
+        tookMs += pauseMs;
+        pauseMs *= 2;
+        if (tookMs > limitMs) return undefined;
+      }
+      tookMs += roundTripMs;
+    }
+    return tookMs > limitMs ? undefined : tookMs;
+  }
+}
