@@ -47,6 +47,8 @@ export function dialTls(
   const { clock, signal, timeoutMs } = options;
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
+      // It was given up while the way was made.
+      options.through?.destroy();
       reject(signal.reason as Error);
       return;
     }

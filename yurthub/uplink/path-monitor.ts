@@ -280,7 +280,8 @@ export class PathMonitor {
   }
 
   get #pingMs(): number {
-    return pingDeadlineMs(this.#roundTripMs, this.#settings.pingTimeoutMs);
+    const { pingTimeoutMs, pingTimeoutWithRelayMs } = this.#settings;
+    return pingDeadlineMs(this.#roundTripMs, this.#path.hasRelay ? pingTimeoutWithRelayMs : pingTimeoutMs);
   }
 
   #probeLater(signal: AbortSignal, held = 0): void {

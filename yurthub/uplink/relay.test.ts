@@ -55,6 +55,7 @@ async function stage(settings: ConstructorParameters<typeof TestUplink>[1] = {})
     {
       ownWaySteady: { steadyMinMs: 100, steadyMaxMs: 100 },
       pingTimeoutMs: 60_000,
+      pingTimeoutWithRelayMs: 60_000,
       startTimeoutMs: 60_000,
       ...settings,
     },
@@ -82,7 +83,7 @@ async function access(hub: TestUplink, wanted: CloudAccess): Promise<void> {
 test.each(['refuse', 'blackhole'] as const)(
   '%s: requests go through the relay, and back when the own way works',
   async (fault) => {
-    const { own, hub, changes, relayed } = await stage(fault === 'blackhole' ? { pingTimeoutMs: 1_000 } : {});
+    const { own, hub, changes, relayed } = await stage(fault === 'blackhole' ? { pingTimeoutWithRelayMs: 1_000 } : {});
     expect(await ask(hub)).toBe('live');
     expect(relayed()).toBe(0);
     await own.cut(fault);
@@ -166,7 +167,7 @@ test('a relay that is lost is sought again, and the cloud is not reachable meanw
 });
 
 test('with a relay at hand a silent way is known soon, though nobody asks for anything', async () => {
-  const { own, hub } = await stage({ idlePingMs: 60_000, idlePingWithRelayMs: 50, pingTimeoutMs: 1_000 });
+  const { own, hub } = await stage({ idlePingMs: 60_000, idlePingWithRelayMs: 50, pingTimeoutWithRelayMs: 1_000 });
   expect(await ask(hub)).toBe('live');
   await own.cut('blackhole');
   await access(hub, { reachable: true, own: false });

@@ -41,6 +41,8 @@ export interface UplinkSettings extends ProbeTimes, SteadySettings {
   readonly idlePingMs: number;
   /** The same while a relay is at hand: to know sooner is worth its bytes only to a node that can do something about it. */
   readonly idlePingWithRelayMs: number;
+  /** Likewise in the place of `pingTimeoutMs`. */
+  readonly pingTimeoutWithRelayMs: number;
   /**
    * A read on a connection that was idle for `forgottenIdleMs` and has no answer after `forgottenMs`, while the path answers
    * pings, is sent once more on a fresh one: NAT boxes forget connections one by one.
@@ -68,6 +70,7 @@ export const defaultUplinkSettings: Omit<UplinkSettings, 'apiServers'> = {
   expectedRoundTripMs: undefined,
   idlePingMs: 30_000,
   idlePingWithRelayMs: 2_000,
+  pingTimeoutWithRelayMs: 1_200,
   forgottenMs: 3_000,
   forgottenIdleMs: 1_000,
   probeMinMs: 500,
