@@ -12,7 +12,7 @@ import type { AnswerSink, Exchange, ExchangeFailure, Outgoing } from './exchange
 import { GatewayError } from './gateway-filter.ts';
 import { requestHeaders } from './headers.ts';
 import type { UplinkMetrics } from './metrics.ts';
-import { isRepeatable } from './request-plan.ts';
+import { isRepeatable, sharesSession } from './request-plan.ts';
 import { PathMonitor, type MonitoredPath } from './path-monitor.ts';
 import type { RelayWay } from './relay.ts';
 import { SessionPool } from './session-pool.ts';
@@ -47,6 +47,11 @@ export class ApiServer implements MonitoredPath {
   readonly #origin: string;
   readonly #unary: Record<Lane, UnaryPool>;
   readonly #sessions: Record<Lane, SessionPool>;
+  /** When the last unary request began, and how many streams under way are no watches. */
+  readonly #lanes: Record<Lane, { lastUnaryMs: number; lists: number }> = {
+    node: { lastUnaryMs: -Infinity, lists: 0 },
+    bearer: { lastUnaryMs: -Infinity, lists: 0 },
+  };
   readonly #monitor: PathMonitor;
   /** Requests without a head yet, oldest first. */
   readonly #unanswered = new Set<Attempt>();
@@ -369,6 +374,12 @@ export class ApiServer implements MonitoredPath {
 
   #sendUnary(request: Outgoing, attempt: Attempt, fresh: boolean): void {
     const pool = this.#unary[request.lane];
+    const shares = !fresh && this.#sharesSession(request, attempt.startedMs);
+    this.#lanes[request.lane].lastUnaryMs = attempt.startedMs;
+    if (shares) {
+      this.#sendStream(request, attempt);
+      return;
+    }
     const idle = fresh ? undefined : pool.takeIdle();
     if (idle !== undefined) {
       // Whatever else, such as a server that thinks long, looks the same on a connection that has just carried something.
@@ -386,16 +397,32 @@ export class ApiServer implements MonitoredPath {
     );
   }
 
+  #sharesSession(request: Outgoing, nowMs: number): boolean {
+    const { lane } = request;
+    const { lastUnaryMs, lists } = this.#lanes[lane];
+    const state = { busy: this.#unary[lane].busy, sinceLastMs: nowMs - lastUnaryMs, listsUnderWay: lists };
+    return this.#sessions[lane].usable && sharesSession(request, state);
+  }
+
+  /** A body is one that `sharesSession` took. */
   #sendStream(request: Outgoing, attempt: Attempt): void {
+    const body = Buffer.isBuffer(request.body) ? request.body : undefined;
     const headers = {
       ...requestHeaders(request.headers),
+      ...(body === undefined ? {} : { 'content-length': String(body.length) }),
       ':method': request.method,
       ':path': request.target,
       ':scheme': 'https',
       ':authority': this.#authority,
     };
-    abortable(this.#sessions[request.lane].request(headers, attempt.signal), this.#stop.signal).then(
+    const lane = this.#lanes[request.lane];
+    const isList = body === undefined && !/[?&]watch=(1|t|true)(&|$)/i.test(request.target);
+    abortable(this.#sessions[request.lane].request(headers, attempt.signal, body), this.#stop.signal).then(
       (stream) => {
+        if (isList) {
+          lane.lists += 1;
+          stream.once('close', () => void (lane.lists -= 1));
+        }
         const exchange = streamExchange(stream, attempt);
         if (attempt.over) exchange.abort();
         else attempt.carriedBy(exchange);

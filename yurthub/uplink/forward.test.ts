@@ -247,6 +247,32 @@ test('lanes never share a connection, and only the node lane shows a certificate
   }
 });
 
+test('a write after a pause goes over the session of the watches; one that comes soon after it gets a connection', async () => {
+  const heard: string[] = [];
+  await start((request, response) => {
+    let body = '';
+    request.on('data', (chunk) => void (body += String(chunk)));
+    request.on('end', () => {
+      heard.push(`${request.httpVersion} ${request.headers['content-length']} ${body}`);
+      response.end('renewed');
+    });
+  });
+  // The session is there as soon as something has gone over it.
+  await hub.uplink.forward(hubRequest('/api/v1/pods?watch=1'), new RecordedResponse());
+  const put = async (body: string): Promise<string> => {
+    const response = new RecordedResponse();
+    const headers = { 'content-length': String(body.length) };
+    await hub.uplink.forward(
+      hubRequest('/lease', { method: 'PUT', headers, body: Readable.from([Buffer.from(body)]) }),
+      response,
+    );
+    return response.text;
+  };
+  expect(await put('first')).toBe('renewed');
+  expect(await put('second')).toBe('renewed');
+  expect(heard.slice(1)).toEqual(['2.0 5 first', '1.1 6 second']);
+});
+
 test('101 watches take a second session, 100 share the first', async () => {
   let open = 0;
   const all = Promise.withResolvers<void>();

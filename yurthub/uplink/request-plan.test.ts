@@ -1,7 +1,7 @@
 import { hubRequest } from './far-end.ts';
 import { requestHeaders, responseHeaders } from './headers.ts';
 import { isStatusBody } from './kubernetes-status.ts';
-import { holdsBody, planRetry, transportOf } from './request-plan.ts';
+import { holdsBody, planRetry, sharesSession, transportOf } from './request-plan.ts';
 
 test.each([
   ['/api/v1/pods?watch=true', 'stream'],
@@ -13,6 +13,18 @@ test.each([
   ['/version', 'unary'],
 ])('%s goes over %s', (target, transport) => {
   expect(transportOf(hubRequest(target))).toBe(transport);
+});
+
+test('only a small write after a pause, with nothing beside it, goes over the session of the watches', () => {
+  const lease = { method: 'PUT', body: Buffer.alloc(500) };
+  const quiet = { busy: false, sinceLastMs: 10_000, listsUnderWay: 0 };
+  expect(sharesSession(lease, quiet)).toBe(true);
+  expect(sharesSession(lease, { ...quiet, sinceLastMs: 1_000 })).toBe(false);
+  expect(sharesSession(lease, { ...quiet, busy: true })).toBe(false);
+  expect(sharesSession(lease, { ...quiet, listsUnderWay: 1 })).toBe(false);
+  expect(sharesSession({ method: 'GET', body: undefined }, quiet)).toBe(false);
+  expect(sharesSession({ method: 'DELETE', body: undefined }, quiet)).toBe(false);
+  expect(sharesSession({ ...lease, body: Buffer.alloc(100_000) }, quiet)).toBe(false);
 });
 
 const sentAndReused = { error: new Error('reset'), sent: true, reused: true };

@@ -1,7 +1,7 @@
 // Pure decisions about one request: which transport carries it, and whether it may be tried again after a failure.
 import { isTrue } from '../../kube/request-info.ts';
 import type { HubRequest } from '../types.ts';
-import type { ExchangeFailure } from './exchange.ts';
+import type { ExchangeFailure, Outgoing } from './exchange.ts';
 
 /**
  * Watches and followed logs last for minutes and share connections; everything else has one of its own for its time.
@@ -14,6 +14,22 @@ export function transportOf(request: Pick<HubRequest, 'method' | 'target' | 'inf
   if (!info.isResource) return /^\/(api\/[^/]+|apis\/[^/]+\/[^/]+)\/watch\//.test(info.path) ? 'stream' : 'unary';
   return info.subresource === 'log' && isTrue(info.query.get('follow')) ? 'stream' : 'unary';
 }
+
+/**
+ * Whether a unary request goes over the session of the watches: a small write after a pause, as the renewal of a Lease is. There it
+ * costs a third of the bytes that HTTP/1.1 does, whose headers are sent in full each time, and needs no connection of its own
+ * beside it. Whatever comes more often gets a connection, which costs less work; and behind a list it would have to wait.
+ */
+export function sharesSession(
+  { method, body }: Pick<Outgoing, 'method' | 'body'>,
+  lane: { readonly busy: boolean; readonly sinceLastMs: number; readonly listsUnderWay: number },
+): boolean {
+  if (method === 'GET' || !Buffer.isBuffer(body) || body.length > maxSharingBytes) return false;
+  return !lane.busy && lane.listsUnderWay === 0 && lane.sinceLastMs >= pauseMs;
+}
+
+const maxSharingBytes = 64 << 10;
+const pauseMs = 2_000;
 
 export interface TryAgain {
   /** On a connection that has never been idle. */

@@ -20,12 +20,22 @@ export class SessionPool {
   }
 
   /** A request on a session with room. Rejects with the error of dialling, or with the signal's reason. */
-  async request(headers: http2.OutgoingHttpHeaders, signal: AbortSignal): Promise<http2.ClientHttp2Stream> {
+  async request(
+    headers: http2.OutgoingHttpHeaders,
+    signal: AbortSignal,
+    body?: Buffer,
+  ): Promise<http2.ClientHttp2Stream> {
     for (;;) {
       signal.throwIfAborted();
-      for (const session of this.#sessions) if (session.usable) return session.request(headers);
+      for (const session of this.#sessions) if (session.usable) return session.request(headers, body);
       await abortable(this.open(), signal);
     }
+  }
+
+  /** Whether there is a session with room. */
+  get usable(): boolean {
+    for (const session of this.#sessions) if (session.usable) return true;
+    return false;
   }
 
   /** Opens one more session; callers at the same time get the same one. */

@@ -110,10 +110,11 @@ export class StreamSession {
     this.#session.once('close', listener);
   }
 
-  /** A request without a body. The caller listens to the stream's events in the same turn. */
-  request(headers: http2.OutgoingHttpHeaders): http2.ClientHttp2Stream {
+  /** A request with its whole body, or without one. The caller listens to the stream's events in the same turn. */
+  request(headers: http2.OutgoingHttpHeaders, body?: Buffer): http2.ClientHttp2Stream {
     this.#active += 1;
-    const stream = this.#session.request(headers, { endStream: true });
+    const stream = this.#session.request(headers, { endStream: body === undefined });
+    if (body !== undefined) stream.end(body);
     let answered = false;
     stream.once('response', () => {
       answered = true;

@@ -44,6 +44,11 @@ export class UnaryPool {
     return this.#all;
   }
 
+  /** Whether any request is under way, or about to be. */
+  get busy(): boolean {
+    return this.#all.size > this.#idle.length || this.#dialling > 0;
+  }
+
   /**
    * A connection of one's own until `release`. Rejects with the error of dialling, or with the signal's reason.
    * `fresh`: not one that has been idle, since another that was idle has just proved to be stale.

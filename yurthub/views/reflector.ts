@@ -11,7 +11,7 @@ import { compareResourceVersions } from '../../kube/resource-version.ts';
 import { wireFor } from '../../kube/wires.ts';
 import { ClientGoneError, CloudUnreachableError, StoreReadError, StoreWriteError } from '../errors.ts';
 import { ReflectorPace, type ReturnTurns, type Setback, type Turn } from '../return-pace.ts';
-import type { UpstreamReply, UpstreamStream, Uplink } from '../types.ts';
+import type { UpstreamReply, UpstreamStream, Uplink, ViewKey } from '../types.ts';
 import type { CloudVersions } from './cloud-versions.ts';
 import { upstreamTarget } from './view-key.ts';
 import { NoCredentialError, type Credential } from './credential.ts';
@@ -271,7 +271,7 @@ export class Reflector {
     this.#stream = ending;
     const { signal } = ending;
     const startedMs = this.#parts.clock.monotonicMs();
-    const timeoutSeconds = 300 + Math.floor(Math.random() * 300);
+    const timeoutSeconds = watchSeconds(this.#view.key, Math.random());
     const stream = await this.#open(
       {
         watch: 'true',
@@ -471,6 +471,15 @@ class CloudWentBackError extends Error {
 /** The API server says that the node may not, as opposed to that it cannot answer now. */
 export function isDenial(reply: Pick<UpstreamReply, 'statusCode'>): boolean {
   return reply.statusCode === 401 || reply.statusCode === 403;
+}
+
+/**
+ * How long a watch is asked for, with the times that client-go has: 5 to 10 minutes, and 30 to 60 for one object, as the kubelet
+ * watches each ConfigMap and Secret. A node has many of these, and each renewal is paid for on a metered link.
+ */
+export function watchSeconds(key: Pick<ViewKey, 'fieldSelector'>, random: number): number {
+  const seconds = /^metadata\.name=[^,]+$/.test(key.fieldSelector) ? 1_800 : 300;
+  return seconds + Math.floor(random * seconds);
 }
 
 function acceptFor(encoding: Encoding): string {
