@@ -74,7 +74,8 @@ export async function relayTakesOver(stage: HealthStage): Promise<void> {
       expectThat(notReady.count() === 0, `${cut} was not Ready in ${notReady.count()} looks`);
       for (const name of all) {
         const now = containersOf((await stage.podsOn(name)).filter((pod) => pod.metadata.name !== 'made-meanwhile'));
-        const same = JSON.stringify([...now].sort()) === JSON.stringify([...(before.get(name) ?? [])].sort());
+        const were = before.get(name) ?? new Map<string, string>();
+        const same = now.size === were.size && [...now].every(([container, id]) => were.get(container) === id);
         expectThat(same, `the containers of ${name} are others than before`);
       }
     });
