@@ -13,8 +13,8 @@ export type LinkFault =
   | { kind: 'refuse' }
   /** Packets vanish in both directions: what is noticed by silence alone. */
   | { kind: 'drop' }
-  /** The round trip takes so much longer. */
-  | { kind: 'delay'; roundTripMs: number }
+  /** The round trip takes so much longer; `lossPercent` as below. */
+  | { kind: 'delay'; roundTripMs: number; lossPercent?: number }
   /** So many of 100 packets vanish, in each direction. */
   | { kind: 'loss'; percent: number };
 
@@ -61,13 +61,11 @@ export class Link {
       case 'drop':
         await this.#iptables(directions.map((direction) => `-A ${cutChain} ${direction} -j DROP`));
         return;
-      case 'loss': {
-        const probability = (fault.percent / 100).toFixed(4);
-        const match = `-m statistic --mode random --probability ${probability}`;
-        await this.#iptables(directions.map((direction) => `-A ${cutChain} ${direction} ${match} -j DROP`));
+      case 'loss':
+        await this.#lose(fault.percent);
         return;
-      }
       case 'delay':
+        if (fault.lossPercent !== undefined) await this.#lose(fault.lossPercent);
         await this.#startQueue(fault.roundTripMs / 2);
         await this.#iptables(
           directions.map((direction) => `-t mangle -A ${slowChain} ${direction} -j NFQUEUE --queue-num ${queueNumber}`),
@@ -83,6 +81,11 @@ export class Link {
   /** The router forgets its NAT sessions, as after a reboot of its own. */
   async forgetSessions(): Promise<void> {
     await inNamespace(this.#site.routerNamespace, ['conntrack', '-F']);
+  }
+
+  async #lose(percent: number): Promise<void> {
+    const match = `-m statistic --mode random --probability ${(percent / 100).toFixed(4)}`;
+    await this.#iptables(directions.map((direction) => `-A ${cutChain} ${direction} ${match} -j DROP`));
   }
 
   async #startQueue(delayMs: number): Promise<void> {

@@ -3,6 +3,7 @@
 import { runFully, waitFor } from '../../cluster/commands.ts';
 import { expectThat } from '../report.ts';
 import { podOf, type TunnelStage } from './stage.ts';
+import { throughput } from './throughput.ts';
 import { expectResult } from './verbs.ts';
 
 const lone = 'site-c';
@@ -23,8 +24,9 @@ export async function dnat(stage: TunnelStage): Promise<void> {
   const { report, cluster } = stage;
   const { plane } = cluster;
   await stage.applyConfig('rbac-dnat.yaml');
-  await stage.addNode(lone, loneLan);
+  const node = await stage.addNode(lone, loneLan);
   const { url: server } = await plane.startSecondApiserver([]);
+  if (!stage.quick) await throughput(stage, node, server);
   await stage.stopServer();
   await stage.startServer({ dnat: true }, capabilities);
   try {

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { waitFor } from '../../cluster/commands.ts';
+import type { EdgeNode } from '../../cluster/node.ts';
 import { expectThat } from '../report.ts';
 import { podOf, type TunnelStage } from './stage.ts';
 import { expectResult } from './verbs.ts';
@@ -72,6 +73,11 @@ export async function failures(stage: TunnelStage): Promise<void> {
     }
   });
 
+  if (!stage.quick)
+    await report.check('2 s round trip and 10% loss for a minute: what is open goes on, and exec works', () =>
+      lossyLink(stage, edge),
+    );
+
   await report.check('the tunnel server is killed: open sessions end, and exec works after its start', async () => {
     const session = ['exec', podOf(edge.name), '--', 'sh', '-c', 'echo open; sleep 1000'];
     const child = spawn('timeout', ['60', ...stage.kubectlArgv(session)], {
@@ -108,10 +114,50 @@ export async function failures(stage: TunnelStage): Promise<void> {
   }
 }
 
-const besideStalled = 10;
+const lossySeconds = 60;
+
+/** A session that counts is open meanwhile. Loss costs seconds for each packet, so an exec may take a while. */
+async function lossyLink(stage: TunnelStage, node: EdgeNode): Promise<string> {
+  const count = ['sh', '-c', 'i=0; while true; do i=$((i+1)); echo $i; sleep 1; done'];
+  const child = spawn('timeout', ['300', ...stage.kubectlArgv(['exec', podOf(node.name), '--', ...count])], {
+    env: stage.kubectlEnvironment(true),
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  let next = 1;
+  const read = async (): Promise<void> => {
+    const { value, done } = await lines.next();
+    expectThat(done !== true && Number(value) === next, `${String(value)} where ${next} should be`);
+    next += 1;
+  };
+  try {
+    await read();
+    await node.link.apply({ kind: 'delay', roundTripMs: 2_000, lossPercent: 10 });
+    const startMs = performance.now();
+    const tries: string[] = [];
+    while (performance.now() - startMs < lossySeconds * 1_000) {
+      const tryMs = performance.now();
+      const command = ['exec', podOf(node.name), '--', 'cat', '/www/index.html'];
+      const { code } = await stage.kubectl(command, { timeoutMs: 120_000 });
+      tries.push(`${code === 0 ? '' : 'failed after '}${Math.round((performance.now() - tryMs) / 100) / 10} s`);
+    }
+    await node.link.heal();
+    // As far as it took: what was held up has come.
+    while (next < lossySeconds) await read();
+    expectThat(
+      tries.some((text) => !text.startsWith('failed')),
+      `no exec worked: ${tries.join(', ')}`,
+    );
+    return `exec took ${tries.join(', ')}; the session counted to ${next - 1} without a gap`;
+  } finally {
+    await node.link.heal();
+    child.kill();
+  }
+}
 
 /** A command that prints numbers without end into a kubectl that nobody reads, and others on the same node meanwhile. */
 async function stalledReader(stage: TunnelStage, name: string): Promise<string> {
+  const besideStalled = stage.quick ? 10 : 100;
   const took = async (): Promise<number[]> => {
     const times: number[] = [];
     for (let i = 0; i < besideStalled; i += 1) {
@@ -148,8 +194,13 @@ async function stalledReader(stage: TunnelStage, name: string): Promise<string> 
       if ((next += 1) > 300_000) break;
     }
     expectThat(next > 300_000, `it ended after ${next - 1} lines`);
-    const middle = (times: readonly number[]): string => (times[times.length >> 1] ?? 0).toFixed(0);
-    return `exec takes ${middle(idle)} ms without and ${middle(beside)} ms beside it (median of ${besideStalled}); 300,000 lines in order`;
+    const at = (times: readonly number[], part: number): number => times[Math.floor((times.length - 1) * part)] ?? 0;
+    const both = (times: readonly number[]): string =>
+      `${at(times, 0.5).toFixed(0)} (p99 ${at(times, 0.99).toFixed(0)}) ms`;
+    return (
+      `exec takes ${both(idle)} without and ${both(beside)} beside it (median of ${besideStalled}); ` +
+      `300,000 lines in order; ${stage.memory().join(', ')}`
+    );
   } finally {
     child.kill();
   }

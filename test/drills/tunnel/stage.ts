@@ -1,6 +1,15 @@
 // What the parts of the tunnel drill stand on: a kube-apiserver that dials through the tunnel server's socket, two nodes with
 // the same addresses at two sites behind NAT, and a pod on each.
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { binary } from '../../cluster/binaries.ts';
@@ -28,6 +37,8 @@ export const localPort = 10263;
 
 const poolLabel = 'apps.openyurt.io/nodepool';
 export const poolOf = (nodeName: string): string => `pool-of-${nodeName}`;
+const serverName = (replica: number): string => (replica === 1 ? 'tunnel-server' : `tunnel-server-${replica}`);
+const shift = (replica: number): number => 100 * (replica - 1);
 const tunnelLabel = '--node-labels=holdfast.dev/tunnel=true';
 
 interface NodeListing {
@@ -90,7 +101,9 @@ export class TunnelStage {
       );
     }
     const stage = new TunnelStage(context, cluster, nodes, folder);
-    context.defer(() => stage.#processes.stop('tunnel-server', 0));
+    context.defer(async () => {
+      for (const name of stage.#processes.names()) await stage.#processes.stop(name, 0);
+    });
     stage.#install();
     await stage.#populate();
     await stage.startServer();
@@ -102,8 +115,9 @@ export class TunnelStage {
     return this.quick ? 3 * figureMs : figureMs;
   }
 
-  get socket(): string {
-    return path.join(this.#folder, 'egress.sock');
+  /** Of kube-apiserver's EgressSelector. */
+  socket(replica = 1): string {
+    return path.join(this.#folder, replica === 1 ? 'egress.sock' : `egress-${replica}.sock`);
   }
 
   /** As administrator; never rejects for an exit code. */
@@ -134,33 +148,41 @@ export class TunnelStage {
     };
   }
 
-  /** Returns when the API server's socket is there. `more` settings; `wrapper` is a command that runs the server. */
-  async startServer(more: Readonly<Record<string, unknown>> = {}, wrapper: readonly string[] = []): Promise<void> {
+  /**
+   * Returns when the API server's socket is there. `more` settings; `wrapper` is a command that runs the server. Replicas other than
+   * the first have addresses and a socket of their own.
+   */
+  async startServer(
+    more: Readonly<Record<string, unknown>> = {},
+    wrapper: readonly string[] = [],
+    replica = 1,
+  ): Promise<void> {
     const { plane } = this.cluster;
     const pair = plane.serverCertificate('tunnel-server', [plane.address]);
-    const pem = path.join(this.#folder, 'server.pem');
+    const name = serverName(replica);
+    const pem = path.join(this.#folder, `${name}.pem`);
     writeFileSync(pem, pair.certificate + pair.key, { mode: 0o600 });
     const settings = {
-      listen: `${plane.address}:${agentPort}`,
-      opsListen: `${plane.address}:${opsPort}`,
-      proxyListen: `${plane.address}:${proxyPort}`,
+      listen: this.agentAddress(replica),
+      opsListen: `${plane.address}:${opsPort + shift(replica)}`,
+      proxyListen: `${plane.address}:${proxyPort + shift(replica)}`,
       certificateFile: pem,
       keyFile: pem,
       clientCAFile: plane.caFile,
       kubeconfig: plane.kubeconfig('holdfast:tunnel-server', []),
-      egressSocket: this.socket,
-      hostsFile: path.join(this.#folder, 'hosts'),
+      egressSocket: this.socket(replica),
+      ...(replica === 1 ? { hostsFile: path.join(this.#folder, 'hosts') } : {}),
       // The first site may reach the control plane, and pods of the second.
       outgoing: [`${poolOf(nodeNames[0])}=${plane.address}:*`, `${poolOf(nodeNames[0])}=@${poolOf(nodeNames[1])}:8080`],
       ...more,
     };
-    const file = path.join(this.#folder, 'tunnel-server.yaml');
+    const file = path.join(this.#folder, `${name}.yaml`);
     writeFileSync(file, JSON.stringify(settings, null, 1)); // JSON is YAML
     const own = [process.execPath, this.#bundle, 'tunnel-server', '--config', file];
     const argv = [...wrapper, 'setpriv', '--pdeathsig', 'KILL', ...own];
-    const logFile = this.#serverLog;
-    await this.#processes.start('tunnel-server', argv, { logFile, env: { PATH: process.env['PATH'] } });
-    await waitFor('the tunnel server is ready', async () => (await this.#ops('/readyz')).status === 200, {
+    const logFile = this.#serverLog(replica);
+    await this.#processes.start(name, argv, { logFile, env: { PATH: process.env['PATH'] } });
+    await waitFor('the tunnel server is ready', async () => (await this.#ops('/readyz', replica)).status === 200, {
       deadlineMs: 20_000,
       everyMs: 20,
       context: () => logTail(logFile),
@@ -181,8 +203,20 @@ export class TunnelStage {
     return this.#processes;
   }
 
-  async killServer(): Promise<void> {
-    await this.#processes.stop('tunnel-server', 0);
+  async killServer(replica = 1): Promise<void> {
+    await this.#processes.stop(serverName(replica), 0);
+  }
+
+  /** HOST:PORT where agents come in. */
+  agentAddress(replica: number): string {
+    return `${this.cluster.plane.address}:${agentPort + shift(replica)}`;
+  }
+
+  /** The flags of an API server beside the replica. */
+  egressArgs(replica: number): string[] {
+    const file = path.join(this.#folder, `egress-${replica}.yaml`);
+    writeFileSync(file, egressSelector(this.socket(replica)));
+    return [`--egress-selector-config-file=${file}`, '--kubelet-preferred-address-types=Hostname,InternalIP'];
   }
 
   /** TERM, and waits until it has ended. */
@@ -229,25 +263,27 @@ export class TunnelStage {
     await waitFor(`the agent of ${name} is connected`, async () => (await this.listing(name)) !== undefined, {
       deadlineMs,
       everyMs: 50,
-      context: () => `${logTail(this.cluster.node(name).logFile('tunnel-agent'))}\n${logTail(this.#serverLog)}`,
+      context: () => `${logTail(this.cluster.node(name).logFile('tunnel-agent'))}\n${logTail(this.#serverLog(1))}`,
     });
   }
 
-  async listing(name: string): Promise<NodeListing | undefined> {
-    const nodes = JSON.parse((await this.#ops('/nodes')).body) as NodeListing[];
+  /** How many nodes whose names begin so are connected. */
+  async connected(prefix: string): Promise<number> {
+    const nodes = JSON.parse((await this.#ops('/nodes', 1)).body) as NodeListing[];
+    return nodes.filter(({ node }) => node.startsWith(prefix)).length;
+  }
+
+  async listing(name: string, replica = 1): Promise<NodeListing | undefined> {
+    const nodes = JSON.parse((await this.#ops('/nodes', replica)).body) as NodeListing[];
     return nodes.find(({ node }) => node === name);
   }
 
   /** Resident memory of server and agents, one line each. */
   memory(): string[] {
-    const resident = (pid: number | undefined): string => {
-      if (pid === undefined) return 'unknown, since it does not run';
-      const [, kibibytes = '0'] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-      return `${(Number(kibibytes) / 1024).toFixed(0)} MiB`;
-    };
+    const resident = (node?: EdgeNode): string => `${this.usage(node).residentMiB} MiB`;
     return [
-      `resident memory of the tunnel server: ${resident(this.#processes.running('tunnel-server')?.pid)}`,
-      ...this.nodes.map((node) => `of the agent of ${node.name}: ${resident(node.processId('tunnel-agent'))}`),
+      `resident memory of the tunnel server: ${resident()}`,
+      ...this.nodes.map((node) => `of the agent of ${node.name}: ${resident(node)}`),
     ];
   }
 
@@ -255,8 +291,8 @@ export class TunnelStage {
     return path.join(this.#folder, 'dist', 'holdfast.mjs');
   }
 
-  get #serverLog(): string {
-    return path.join(this.#folder, 'log', 'tunnel-server.log');
+  #serverLog(replica: number): string {
+    return path.join(this.#folder, 'log', `${serverName(replica)}.log`);
   }
 
   /** From a copy, so that a build during the drill changes nothing. */
@@ -287,8 +323,16 @@ export class TunnelStage {
     await this.cluster.plane.request('PATCH', `/api/v1/nodes/${name}`, { spec });
   }
 
-  #ops(urlPath: string): Promise<{ status: number; body: string }> {
-    return getPlain({ host: this.cluster.plane.address, port: opsPort, path: urlPath });
+  /** Descriptors that are open, and resident MiB; of the server, or of the agent on a node. */
+  usage(node?: EdgeNode): { descriptors: number; residentMiB: number } {
+    const pid = node === undefined ? this.#processes.running('tunnel-server')?.pid : node.processId('tunnel-agent');
+    if (pid === undefined) throw new Error('it does not run');
+    const [, kibibytes = '0'] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    return { descriptors: readdirSync(`/proc/${pid}/fd`).length, residentMiB: Math.round(Number(kibibytes) / 1024) };
+  }
+
+  #ops(urlPath: string, replica = 1): Promise<{ status: number; body: string }> {
+    return getPlain({ host: this.cluster.plane.address, port: opsPort + shift(replica), path: urlPath });
   }
 }
 

@@ -1,0 +1,114 @@
+// Many nodes come, are used, and go, again and again: what the server holds is then what it held before. The agents are real and run
+// in this process; behind each is an echo instead of a kubelet.
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { nullLog } from '../../../runtime/log.ts';
+import { Metrics } from '../../../runtime/metrics.ts';
+import { createAgent } from '../../../tunnel-agent/run.ts';
+import { readAgentSettings } from '../../../tunnel-agent/settings.ts';
+import { waitFor } from '../../cluster/commands.ts';
+import { expectThat } from '../report.ts';
+import type { TunnelStage } from './stage.ts';
+
+const nodes = 200;
+const sessionsEach = 20;
+const rounds = 4;
+/** Of memory: what an allocator keeps is not what is held. */
+const grownAtMostMiB = 30;
+
+const nodeName = (i: number): string => `hollow-${i}`;
+
+export async function churn(stage: TunnelStage): Promise<void> {
+  const { plane } = stage.cluster;
+  const folder = path.join(stage.folder, 'hollow');
+  mkdirSync(folder, { recursive: true });
+  for (let i = 0; i < nodes; i += 1) {
+    const pair = plane.nodeCertificate(nodeName(i));
+    writeFileSync(path.join(folder, `${nodeName(i)}.pem`), pair.certificate + pair.key, { mode: 0o600 });
+    const metadata = { name: nodeName(i), labels: { 'holdfast.dev/tunnel': 'true' } };
+    await plane.request('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata });
+  }
+  const echo = net.createServer((socket) => void socket.on('error', () => undefined).pipe(socket));
+  await new Promise<void>((resolve) => void echo.listen(0, '127.0.0.1', resolve));
+  const echoPort = (echo.address() as AddressInfo).port;
+  try {
+    await stage.report.check(
+      `${nodes} nodes with ${sessionsEach} sessions each, ${rounds} times: descriptors, registrations and memory return`,
+      async () => {
+        // What the first round costs once (code, pools of memory) is no leak.
+        await round(stage, folder, echoPort);
+        const before = stage.usage();
+        for (let i = 1; i < rounds; i += 1) await round(stage, folder, echoPort);
+        const after = await waitFor(
+          'descriptors as before',
+          () => {
+            const now = stage.usage();
+            return now.descriptors <= before.descriptors + 3 ? now : undefined;
+          },
+          { deadlineMs: 30_000 },
+        );
+        const grownMiB = after.residentMiB - before.residentMiB;
+        expectThat(grownMiB <= grownAtMostMiB, `memory grew by ${grownMiB} MiB`);
+        return (
+          `descriptors ${before.descriptors} and ${after.descriptors}, ` +
+          `memory ${before.residentMiB} and ${after.residentMiB} MiB`
+        );
+      },
+    );
+  } finally {
+    echo.close();
+    for (let i = 0; i < nodes; i += 1) await plane.rawRequest('DELETE', `/api/v1/nodes/${nodeName(i)}`);
+  }
+}
+
+/** All connect, all are used, all go. */
+async function round(stage: TunnelStage, folder: string, echoPort: number): Promise<void> {
+  const stop = new AbortController();
+  const running = Array.from({ length: nodes }, (_, i) => {
+    const pem = path.join(folder, `${nodeName(i)}.pem`);
+    const flags = {
+      servers: stage.agentAddress(1),
+      certificateFile: pem,
+      keyFile: pem,
+      serverCAFile: stage.cluster.plane.caFile,
+      kubeletAddress: `127.0.0.1:${echoPort}`,
+    };
+    const settings = readAgentSettings(flags, { httpsProxy: '', noProxy: '' });
+    return createAgent({ log: nullLog, metrics: new Metrics() }, settings, 'hollow').run(stop.signal);
+  });
+  try {
+    await registered(stage, nodes);
+    for (let i = 0; i < nodes; i += 1)
+      await Promise.all(
+        Array.from({ length: sessionsEach }, () => session(stage.socket(), `${nodeName(i)}:${echoPort}`)),
+      );
+  } finally {
+    stop.abort();
+    await Promise.all(running);
+  }
+  await registered(stage, 0);
+}
+
+async function registered(stage: TunnelStage, count: number): Promise<void> {
+  await waitFor(`${count} hollow nodes are connected`, async () => (await stage.connected('hollow-')) === count, {
+    deadlineMs: 120_000,
+    everyMs: 200,
+  });
+}
+
+async function session(socketPath: string, authority: string): Promise<void> {
+  const socket = net.connect(socketPath);
+  try {
+    socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    const [head] = (await once(socket, 'data')) as [Buffer];
+    expectThat(head.toString().startsWith('HTTP/1.1 200'), `${authority}: ${head.toString()}`);
+    socket.write('hello');
+    const [echoed] = (await once(socket, 'data')) as [Buffer];
+    expectThat(echoed.toString() === 'hello', echoed.toString());
+  } finally {
+    socket.destroy();
+  }
+}
