@@ -55,7 +55,8 @@ export class AgentListener {
       (socket) => void this.#accept(socket),
     );
     // Who has not shown a certificate yet holds a descriptor all the same.
-    this.#server.maxConnections = settings.maxAgents + maxUnknown;
+    const each = parts.outgoing.isOn ? 2 : 1;
+    this.#server.maxConnections = settings.maxAgents * each + maxUnknown;
     this.#server.on('tlsClientError', (error, socket) => {
       parts.metrics.rejected('tls');
       parts.log.debug('TLS with an agent failed', { from: socket.remoteAddress, error: error.message });
