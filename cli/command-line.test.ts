@@ -11,6 +11,7 @@ async function run(...argv: string[]): Promise<{ status: number; out: string; er
       out: (text) => void (out += text),
       err: (text) => void (err += text),
       signal: new AbortController().signal,
+      script: '',
       kubeconfig: undefined,
       proxy: { httpsProxy: '', noProxy: '' },
       terminal: undefined,

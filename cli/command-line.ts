@@ -1,6 +1,7 @@
 // What `holdfast …` means: the table of subcommands, help, version, exit status. Gets its process from main.
 import { nearest } from '../runtime/nearest.ts';
 import { controllersFlags, runControllersCommand } from './controllers.ts';
+import { convertFlags, revertFlags, runConvertCommand, runRevertCommand } from './convert.ts';
 import { demoFlags, runDemoCommand } from './demo-command.ts';
 import { UsageError } from './errors.ts';
 import { flagHelp, parseFlags, type Flag } from './flags.ts';
@@ -14,6 +15,8 @@ export interface CommandLineParts {
   readonly err: (text: string) => void;
   /** Aborts on the first SIGTERM or SIGINT. */
   readonly signal: AbortSignal;
+  /** The file that runs; a release archive is known by it. */
+  readonly script: string;
   /** The value of KUBECONFIG; undefined when unset or empty. */
   readonly kubeconfig: string | undefined;
   /** The values of HTTPS_PROXY and NO_PROXY; empty when unset. */
@@ -60,6 +63,17 @@ const commands: Readonly<Record<string, Command>> = {
       await runControllersCommand(flags, parts);
       return 0;
     },
+  },
+  convert: {
+    summary:
+      'Put the hub on this kubeadm node, in place: its kubelet then lives on without the cloud. No pod is restarted.',
+    flags: convertFlags,
+    run: (flags, parts) => runConvertCommand(flags, parts),
+  },
+  revert: {
+    summary: 'Take the hub off this node: everything is as it was before it was converted.',
+    flags: revertFlags,
+    run: (flags, parts) => runRevertCommand(flags, parts),
   },
   'rotate-key': {
     summary: 'Make a new key for the Secrets and tokens in the store; the hub takes it up when it is restarted.',

@@ -25,6 +25,7 @@ const status = await runCommandLine(
     out: (text) => void process.stdout.write(`${text}\n`),
     err: (text) => void process.stderr.write(`${text}\n`),
     signal: stop.signal,
+    script: process.argv[1] ?? '',
     kubeconfig: process.env['KUBECONFIG'] || undefined,
     proxy: {
       httpsProxy: process.env['HTTPS_PROXY'] ?? process.env['https_proxy'] ?? '',

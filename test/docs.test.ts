@@ -61,6 +61,7 @@ const sources = [
   'tunnel-server',
   'controllers',
   'embedded-apiserver',
+  'dropin',
   'cli',
 ].flatMap((folder) =>
   readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })

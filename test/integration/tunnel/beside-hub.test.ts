@@ -28,6 +28,7 @@ function startNode(tunnelConfig: Readonly<Record<string, unknown>>): {
       out: () => undefined,
       err: (text) => void err.push(text),
       signal: abort.signal,
+      script: '',
       kubeconfig: undefined,
       proxy: { httpsProxy: '', noProxy: '' },
       terminal: undefined,

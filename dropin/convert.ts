@@ -1,0 +1,232 @@
+// holdfast convert and holdfast revert: what they come to, from what is on the node and in the journal.
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Conversion } from './conversion.ts';
+import { DropInError } from './errors.ts';
+import type { Archive } from './facts.ts';
+import { kubeletConf, nodeFacts, podsUnknown } from './facts.ts';
+import type { Files } from './files.ts';
+import type { Host } from './host.ts';
+import { clearLeftovers, Journal } from './journal.ts';
+import { kubeconfigAtHub } from './kubelet-conf.ts';
+import { exitStatus, type Outcome, type Verdict } from './outcome.ts';
+import { kubeadm, ours } from './places.ts';
+import { conversionPlan, describe, reversionPlan, type Step } from './plan.ts';
+import { isKubeProxy, podsOf, runningContainers, usesApi, type Pod } from './pods.ts';
+import { preflight, type Check } from './preflight.ts';
+import type { Progress } from './wait.ts';
+
+export interface CommandParts {
+  readonly host: Host;
+  /** For the way back, which nobody may interrupt. */
+  readonly steadyHost: Host;
+  readonly files: Files;
+  readonly progress: Progress;
+  readonly archive: Archive | undefined;
+  /** ISO 8601. */
+  readonly wallTime: () => string;
+}
+
+export interface CommandSettings {
+  readonly dryRun: boolean;
+  readonly timeoutMs: number;
+}
+
+export interface RevertSettings extends CommandSettings {
+  /** Also with the API server out of reach. */
+  readonly force: boolean;
+}
+
+/** Everything that is known before the first change. */
+interface Found {
+  readonly node: string | undefined;
+  readonly confText: string | undefined;
+  readonly pods: readonly Pod[] | undefined;
+}
+
+/** Never rejects for what happens on the node: that is an outcome. Rejects with ERR_DROPIN_JOURNAL, and when it is told to stop. */
+export async function convert(parts: CommandParts, settings: CommandSettings): Promise<Outcome> {
+  const { host, files, archive, progress } = parts;
+  const run = new Run('convert', parts, settings);
+  let journal = await Journal.open(files);
+  if (journal?.phase === 'converted')
+    return run.outcome('done', 'This node is converted already. holdfast status says how it is.');
+  if (journal?.phase === 'reverting' && !settings.dryRun) {
+    progress.begin('An earlier run was on its way back: that comes to its end first');
+    progress.end();
+    const error = await run.back(journal, reversionPlan(journal.version));
+    if (error !== undefined) return run.stranded(error);
+    journal = undefined;
+  }
+  const found = await look(parts);
+  run.node = found.node;
+  // Whoever goes on where an earlier run was killed finds the ports taken, and the files there, by that run.
+  if (journal === undefined) {
+    const conf = kubeletConf(found.confText);
+    run.checks = preflight(await nodeFacts({ host, files, archive, conf, pods: found.pods }));
+  }
+  if (journal !== undefined && found.pods === undefined) {
+    const fix = 'Go on when the cloud is in reach, or take back what was done: holdfast revert --force.';
+    run.checks = [{ name: 'cloud', verdict: 'refused', cause: podsUnknown, fix }];
+    return run.outcome('refused', 'An earlier run was interrupted, and this one changed nothing.');
+  }
+  const plan = planFor(parts, found);
+  run.steps = plan.map(({ title, apply }) => ({ title, changes: apply.map(describe) }));
+  const refused = run.checks.filter(({ verdict }) => verdict === 'refused');
+  if (refused.length > 0)
+    return run.outcome('refused', `Nothing was changed: ${refused.map(({ name }) => name).join(', ')}.`);
+  if (settings.dryRun) return run.outcome('done', 'Nothing was changed (--dry-run).');
+  if (archive === undefined || found.node === undefined)
+    throw new DropInError('ERR_DROPIN_REFUSED', 'go on with the command of the archive by which it was begun');
+
+  if (journal === undefined) await clearLeftovers(files);
+  journal ??= await Journal.begin(files, archive.version, parts.wallTime()).catch(async (error: unknown) => {
+    await clearLeftovers(files);
+    throw error;
+  });
+  const error = await run.there(journal, plan, runningContainers(found.pods ?? []));
+  if (error === undefined) {
+    run.restartAdvised = (found.pods ?? []).filter((pod) => usesApi(pod) && !isKubeProxy(pod)).map(nameOf);
+    return run.outcome(
+      'done',
+      'This node is converted. holdfast status says how it is; holdfast revert takes it back.',
+    );
+  }
+  progress.begin('It failed, so everything is taken back');
+  progress.end();
+  const worse = await run.back(journal, plan);
+  if (worse !== undefined) return run.stranded(`${error}; and on the way back: ${worse}`);
+  return run.outcome('rolled-back', 'The conversion failed, and the node is as it was before.', error);
+}
+
+/** As convert. */
+export async function revert(parts: CommandParts, settings: RevertSettings): Promise<Outcome> {
+  const { files } = parts;
+  const run = new Run('revert', parts, settings);
+  const journal = await Journal.open(files);
+  if (journal === undefined) {
+    if (!settings.dryRun) await clearLeftovers(files);
+    return run.outcome('done', 'This node is not converted: there is nothing to take back.');
+  }
+  const plan = reversionPlan(journal.version);
+  run.steps = plan
+    .toReversed()
+    .filter(({ id, undo }) => undo.length > 0 && journal.hasBegun(id) && !journal.isUndone(id))
+    .map(({ title, undo }) => ({ title: `Undo: ${title}`, changes: undo.map(describe) }));
+  const found = await look(parts);
+  run.node = found.node;
+  if (found.pods === undefined && !settings.force) {
+    run.checks = [
+      {
+        name: 'cloud',
+        verdict: 'refused',
+        cause: 'the API server cannot be asked, and without it and without the hub this node starts no pod',
+        fix: 'Revert when the cloud is in reach, or with --force.',
+      },
+    ];
+    return run.outcome('refused', 'Nothing was changed.');
+  }
+  if (settings.dryRun) return run.outcome('done', 'Nothing was changed (--dry-run).');
+  const error = await run.back(journal, plan);
+  if (error !== undefined) return run.stranded(error);
+  const since = Date.parse(journal.begunAt);
+  run.restartAdvised = (found.pods ?? [])
+    .filter((pod) => usesApi(pod) && !isKubeProxy(pod) && Date.parse(pod.status?.startTime ?? '') >= since)
+    .map(nameOf);
+  return run.outcome('done', 'This node is as it was before it was converted.');
+}
+
+/** What was found, filled in as it goes, and made an outcome in the end. */
+class Run {
+  readonly #command: Outcome['command'];
+  readonly #parts: CommandParts;
+  readonly #settings: CommandSettings;
+  readonly #started: number;
+  #kubeletDownMs: number | undefined;
+  node: string | undefined;
+  checks: readonly Check[] = [];
+  steps: Outcome['steps'] = [];
+  restartAdvised: readonly string[] = [];
+
+  constructor(command: Outcome['command'], parts: CommandParts, settings: CommandSettings) {
+    this.#command = command;
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#started = parts.host.now();
+  }
+
+  /** Undefined when it arrived; else why not. */
+  there(journal: Journal, steps: readonly Step[], containers: readonly string[]): Promise<string | undefined> {
+    return this.#carryOut(journal, this.#parts.host, async (conversion) => {
+      await journal.noteOnce('containers', async () => containers);
+      await conversion.there(steps);
+    });
+  }
+
+  back(journal: Journal, steps: readonly Step[]): Promise<string | undefined> {
+    return this.#carryOut(journal, this.#parts.steadyHost, (conversion) => conversion.back(steps));
+  }
+
+  stranded(error: string): Outcome {
+    const message =
+      'The way back did not come to its end. Mend what the error says, and run holdfast revert: it goes on from here.';
+    return this.outcome('stranded', message, error);
+  }
+
+  outcome(outcome: Verdict, message: string, error?: string): Outcome {
+    return {
+      command: this.#command,
+      outcome,
+      node: this.node,
+      dryRun: this.#settings.dryRun,
+      checks: this.checks,
+      steps: this.steps,
+      seconds: Math.round((this.#parts.host.now() - this.#started) / 10) / 100,
+      kubeletDownSeconds: this.#kubeletDownMs === undefined ? undefined : Math.round(this.#kubeletDownMs / 10) / 100,
+      restartAdvised: this.restartAdvised,
+      error,
+      message,
+    };
+  }
+
+  async #carryOut(
+    journal: Journal,
+    host: Host,
+    task: (conversion: Conversion) => Promise<void>,
+  ): Promise<string | undefined> {
+    const { timeoutMs } = this.#settings;
+    const { files, progress } = this.#parts;
+    const conversion = new Conversion({ host, files, progress, journal }, { nodeName: this.node ?? '', timeoutMs });
+    try {
+      await task(conversion);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    } finally {
+      this.#kubeletDownMs = conversion.kubeletDownMs ?? this.#kubeletDownMs;
+    }
+  }
+}
+
+async function look({ host, files }: CommandParts): Promise<Found> {
+  const confText = (await files.read(kubeadm.kubeconfig))?.toString('utf8');
+  const conf = kubeletConf(confText);
+  const node = 'problem' in conf ? undefined : conf.nodeName;
+  const pods = node === undefined ? undefined : await podsOf(host.cloud, node).catch(() => undefined);
+  return { node, confText, pods };
+}
+
+function planFor({ archive }: CommandParts, { node, confText, pods }: Found): Step[] {
+  const unit = archive === undefined ? '' : readFileSync(path.join(archive.folder, 'systemd', ours.unit), 'utf8');
+  return conversionPlan({
+    version: archive?.version ?? '',
+    archive: archive?.folder ?? '',
+    unit,
+    kubeconfig: confText === undefined || node === undefined ? '' : kubeconfigAtHub(confText),
+    kubeProxy: (pods ?? []).some(isKubeProxy),
+  });
+}
+
+const nameOf = ({ metadata }: Pod): string => `${metadata.namespace}/${metadata.name}`;
+
+export const statusOf = ({ outcome }: Outcome): number => exitStatus[outcome];

@@ -1,0 +1,305 @@
+// A node for tests: real files in a folder that stands for /, and a model of systemd, kubelet, hub and API server that knows what
+// a conversion depends on: units are read at daemon-reload, a kubelet at a hub that does not run is not well, a pod is configured
+// as the kubelet sees the world when it starts. Every call can be made to fail, or to be the last.
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { alwaysValid, generateKeyPair, issueCertificate } from '../runtime/x509/certificate.ts';
+import type { CommandParts } from './convert.ts';
+import { DropInError } from './errors.ts';
+import type { Archive } from './facts.ts';
+import { NodeFiles, type Files } from './files.ts';
+import type { Answer, ApiRequest, Host, UnitState } from './host.ts';
+import { kubeadm, ours } from './places.ts';
+import { isKubeProxy, type Pod } from './pods.ts';
+
+export const nodeName = 'edge-1';
+const wants = '/etc/systemd/system/multi-user.target.wants';
+
+export class FakeNode {
+  readonly root = mkdtempSync(path.join(tmpdir(), 'holdfast-node-'));
+  readonly archive: Archive;
+  cloudReachable = true;
+  /** What the kubelet was started with; '' when it does not run. */
+  #kubeletAt: string = kubeadm.kubeconfig;
+  #hubActive = false;
+  #loaded = { hub: false, dropIn: false };
+  #uid = 0;
+  #nowMs = 0;
+  #pods: (Pod & { at: string })[] = [];
+
+  constructor() {
+    const keys = generateKeyPair();
+    const subject = { commonName: `system:node:${nodeName}`, organizations: ['system:nodes'] };
+    const certificate = path.join(this.root, 'kubelet-client-current.pem');
+    const template = { ...alwaysValid, subject, usage: 'client', names: [] } as const;
+    writeFileSync(certificate, issueCertificate(template, keys.publicKey, { subject, privateKey: keys.privateKey }));
+    const kubeconfig = {
+      'current-context': 'c',
+      contexts: [{ name: 'c', context: { cluster: 'k', user: 'u' } }],
+      clusters: [
+        {
+          name: 'k',
+          cluster: { server: 'https://192.0.2.1:6443', 'certificate-authority-data': btoa('-----BEGIN X') },
+        },
+      ],
+      users: [{ name: 'u', user: { 'client-certificate': certificate, 'client-key': certificate } }],
+    };
+    this.#write(kubeadm.kubeconfig, JSON.stringify(kubeconfig));
+    this.#write('/etc/systemd/system/other.service', 'not ours');
+    this.#write(`${wants}/keep`, '');
+    for (const folder of ['/run/systemd/system', '/var/lib', '/opt', '/usr/local'])
+      mkdirSync(this.#at(folder), { recursive: true });
+    const folder = path.join(this.root, 'unpacked');
+    mkdirSync(path.join(folder, 'systemd'), { recursive: true });
+    mkdirSync(path.join(folder, 'bin'));
+    writeFileSync(path.join(folder, 'systemd', ours.unit), '[Unit]\n');
+    writeFileSync(path.join(folder, 'bin', 'holdfast'), '#!/bin/sh\n', { mode: 0o755 });
+    this.archive = { folder, version: '1.2.3', architecture: 'x64' };
+    this.#pods = [
+      this.#pod('default', 'app', {}),
+      this.#pod('kube-system', 'kube-proxy-1', { 'k8s-app': 'kube-proxy' }),
+    ];
+  }
+
+  remove(): void {
+    rmSync(this.root, { recursive: true });
+  }
+
+  /** `fault` is called before each call, with its name; what it throws is what the call rejects with. */
+  parts(fault: (call: string) => void = () => undefined): CommandParts {
+    const host = faulty<Host>(this.#host(), 'host', fault);
+    const files = faulty<Files>(new NodeFiles(this.root, false), 'files', fault);
+    // The tree is copied from where the test put it, which is not below the node's own root.
+    const archiveInside = { ...this.archive, folder: this.archive.folder };
+    const within: Files = Object.create(files, {
+      copyTree: {
+        value: (from: string, to: string) =>
+          files.copyTree(from.startsWith(this.root) ? from.slice(this.root.length) : from, to),
+      },
+    }) as Files;
+    return {
+      host,
+      steadyHost: host,
+      files: within,
+      progress: { begin: () => undefined, end: () => undefined, waiting: () => undefined },
+      archive: archiveInside,
+      wallTime: () => '2026-01-01T00:00:00Z',
+    };
+  }
+
+  /** A power cut, and the boot after it: /run is empty, and what is enabled runs. */
+  reboot(): void {
+    rmSync(this.#at('/run'), { recursive: true });
+    mkdirSync(this.#at('/run/systemd/system'), { recursive: true });
+    this.#reload();
+    this.#hubActive = false;
+    if (this.#enabled() && this.#loaded.hub) this.#startHub();
+    this.#startKubelet();
+  }
+
+  /** Everything that a conversion could have changed, as text. The kube-proxy pod may be another one, but not other. */
+  state(): string {
+    const tree = (folder: string): string[] =>
+      readdirSync(this.#at(folder), { withFileTypes: true }).flatMap((entry) => {
+        const file = path.posix.join(folder, entry.name);
+        if (file === '/unpacked') return [];
+        const mode = (lstatSync(this.#at(file)).mode & 0o7777).toString(8);
+        if (entry.isDirectory()) return [`${file}/ ${mode}`, ...tree(file)];
+        if (entry.isSymbolicLink()) return [`${file} -> ${readlinkSync(this.#at(file))}`];
+        // Certificates and the journal's times differ between nodes, not between two looks at one.
+        return [`${file} ${mode} ${readFileSync(this.#at(file), 'utf8')}`];
+      });
+    const pods = this.#pods.map(
+      (pod) =>
+        `${pod.metadata.labels?.['k8s-app'] ?? pod.metadata.name} at ${pod.at} ${isKubeProxy(pod) ? '' : pod.metadata.uid}`,
+    );
+    return [...tree('/'), `kubelet ${this.#kubeletAt}`, `hub ${this.#hubActive} ${this.#loaded.hub}`, ...pods].join(
+      '\n',
+    );
+  }
+
+  /** What has to hold on a converted node. */
+  problems(): string[] {
+    const found: string[] = [];
+    if (this.#kubeletAt !== ours.kubeconfig) found.push(`the kubelet uses ${this.#kubeletAt}`);
+    if (!this.#hubActive || !this.#enabled()) found.push('the hub does not run, or not after a boot');
+    for (const pod of this.#pods)
+      if (isKubeProxy(pod) && pod.at !== ours.kubeconfig) found.push('kube-proxy asks the cloud');
+    if (this.#pods[0]?.metadata.uid !== '1') found.push('the application was touched');
+    if (!existsSync(this.#at(`${ours.command}`)) && readlinkSync(this.#at(ours.command)) === '')
+      found.push('no command');
+    if (readFileSync(this.#at('/opt/holdfast/1.2.3/bin/holdfast'), 'utf8') === '') found.push('no program');
+    return found;
+  }
+
+  /** As a kubelet whose containers die when it is restarted. */
+  restartApplication(): void {
+    const [app, ...others] = this.#pods;
+    if (app !== undefined)
+      this.#pods = [
+        {
+          ...app,
+          status: { ...app.status, containerStatuses: [{ name: 'c', containerID: 'other', restartCount: 1 }] },
+        },
+        ...others,
+      ];
+  }
+
+  #host(): Host {
+    const cloud = (request: ApiRequest): Promise<Answer> => this.#answer(request);
+    return {
+      units: {
+        state: async (unit) => this.#unit(unit),
+        reload: async () => this.#reload(),
+        enable: async () => {
+          if (!this.#loaded.hub) throw new DropInError('ERR_DROPIN_CALL', 'unit not found');
+          if (!this.#enabled()) symlinkSync(ours.unitFile, this.#at(`${wants}/${ours.unit}`));
+        },
+        disable: async () => rmSync(this.#at(`${wants}/${ours.unit}`), { force: true }),
+        start: async () => {
+          if (!this.#loaded.hub) throw new DropInError('ERR_DROPIN_CALL', 'unit not found');
+          this.#startHub();
+        },
+        stop: async () => {
+          this.#hubActive = false;
+        },
+        restart: async () => this.#startKubelet(),
+      },
+      cloud: {
+        request: async (request) => {
+          if (!this.cloudReachable) throw new DropInError('ERR_DROPIN_CALL', 'no route');
+          return cloud(request);
+        },
+      },
+      hub: {
+        request: async (request) => {
+          if (!this.#hubActive) throw new DropInError('ERR_DROPIN_CALL', 'connection refused');
+          return cloud(request);
+        },
+      },
+      get: async (url) => {
+        if (url.includes(':10248')) return this.#kubeletWell() ? { status: 200, body: 'ok' } : undefined;
+        if (!this.#hubActive) return undefined;
+        const watchers = this.#kubeletAt === ours.kubeconfig ? 7 : 0;
+        return { status: 200, body: `holdfast_yurthub_view_watchers ${watchers}\n` };
+      },
+      commandLine: async () => ['/usr/bin/kubelet', `--kubeconfig=${this.#kubeletAt}`],
+      machine: async () => ({
+        isRoot: true,
+        architecture: 'x64',
+        freeBytes: 1e12,
+        hasIp: true,
+        busyPorts: this.#hubActive ? [10261] : [],
+      }),
+      now: () => this.#nowMs,
+      sleep: async (milliseconds) => {
+        this.#nowMs += milliseconds;
+      },
+    };
+  }
+
+  async #answer({ method, path: url }: ApiRequest): Promise<Answer> {
+    const json = (value: unknown): Answer => ({ status: 200, body: Buffer.from(JSON.stringify(value)) });
+    if (method === 'DELETE') {
+      const name = url.split('/').at(-1) ?? '';
+      if (!this.#pods.some(({ metadata }) => metadata.name === name)) return { status: 404, body: Buffer.from('{}') };
+      this.#pods = this.#pods.filter(({ metadata }) => metadata.name !== name);
+      this.#pods.push(this.#pod('kube-system', `kube-proxy-${this.#uid}`, { 'k8s-app': 'kube-proxy' }));
+      return json({});
+    }
+    if (url.startsWith('/api/v1/pods')) return json({ items: this.#pods });
+    if (url === `/api/v1/nodes/${nodeName}`)
+      return json({
+        status: { nodeInfo: { kubeletVersion: 'v1.34.4' }, conditions: [{ type: 'Ready', status: 'True' }] },
+      });
+    return json({});
+  }
+
+  #pod(namespace: string, name: string, labels: Record<string, string>): Pod & { at: string } {
+    this.#uid += 1;
+    return {
+      at: this.#kubeletAt,
+      metadata: { namespace, name, uid: String(this.#uid), labels },
+      spec: { containers: [] },
+      status: {
+        phase: 'Running',
+        conditions: [{ type: 'Ready', status: 'True' }],
+        containerStatuses: [{ name: 'c', containerID: `c-${this.#uid}`, restartCount: 0 }],
+      },
+    };
+  }
+
+  #unit(unit: string): UnitState {
+    if (unit === kubeadm.kubeletUnit)
+      return { loaded: true, active: this.#kubeletAt !== '', enabled: true, mainPid: this.#kubeletAt === '' ? 0 : 42 };
+    return {
+      loaded: this.#loaded.hub,
+      active: this.#hubActive,
+      enabled: this.#enabled(),
+      mainPid: this.#hubActive ? 43 : 0,
+    };
+  }
+
+  #reload(): void {
+    this.#loaded = { hub: existsSync(this.#at(ours.unitFile)), dropIn: existsSync(this.#at(ours.dropIn)) };
+  }
+
+  #startHub(): void {
+    this.#hubActive = true;
+    mkdirSync(this.#at(`${ours.data}/store`), { recursive: true });
+    mkdirSync(this.#at('/run/holdfast'), { recursive: true });
+    writeFileSync(this.#at(ours.hubCa), 'ca');
+  }
+
+  #startKubelet(): void {
+    this.#kubeletAt = this.#loaded.dropIn ? ours.kubeconfig : kubeadm.kubeconfig;
+  }
+
+  #kubeletWell(): boolean {
+    return this.#kubeletAt !== ours.kubeconfig || (this.#hubActive && existsSync(this.#at(ours.kubeconfig)));
+  }
+
+  #enabled(): boolean {
+    return lstatSync(this.#at(`${wants}/${ours.unit}`), { throwIfNoEntry: false }) !== undefined;
+  }
+
+  #write(file: string, content: string): void {
+    mkdirSync(path.dirname(this.#at(file)), { recursive: true });
+    writeFileSync(this.#at(file), content);
+  }
+
+  #at(file: string): string {
+    return `${this.root}${file}`;
+  }
+}
+
+/** Calls `fault` before each method, also of the objects in it. */
+function faulty<T extends object>(target: T, name: string, fault: (call: string) => void): T {
+  return new Proxy(target, {
+    get: (object, key, receiver) => {
+      const value: unknown = Reflect.get(object, key, key in object ? object : receiver);
+      const call = `${name}.${String(key)}`;
+      if (typeof value === 'function') {
+        const method = value as (...args: unknown[]) => unknown;
+        if (key === 'now' || key === 'sleep') return method.bind(object);
+        return async (...args: unknown[]) => {
+          fault(call);
+          return method.apply(object, args);
+        };
+      }
+      return typeof value === 'object' && value !== null ? faulty(value, call, fault) : value;
+    },
+  });
+}

@@ -1,0 +1,56 @@
+// How a command on a node ends, for people and for scripts. The numbers are the exit status.
+import type { Check } from './preflight.ts';
+
+export const exitStatus = {
+  done: 0,
+  /** A step failed, and the node is as it was before. */
+  'rolled-back': 1,
+  /** Nothing was changed: a check says why. */
+  refused: 3,
+  /** A step failed, and so did the way back: run holdfast revert. */
+  stranded: 4,
+} as const;
+
+export type Verdict = keyof typeof exitStatus;
+
+export interface Outcome {
+  readonly command: 'convert' | 'revert';
+  readonly outcome: Verdict;
+  readonly node: string | undefined;
+  readonly dryRun: boolean;
+  readonly checks: readonly Check[];
+  /** What is done, or would be, step by step. */
+  readonly steps: readonly { readonly title: string; readonly changes: readonly string[] }[];
+  readonly seconds: number;
+  /** Until the kubelet's health port said ok again. */
+  readonly kubeletDownSeconds: number | undefined;
+  /** Pods of this node that ask the API server in a way that a restart of theirs would change, NAMESPACE/NAME. */
+  readonly restartAdvised: readonly string[];
+  /** Why, if it was not done. */
+  readonly error: string | undefined;
+  /** A sentence or two for people. */
+  readonly message: string;
+}
+
+/** For people; with `checks`, also what was well. */
+export function outcomeText(outcome: Outcome): string {
+  const lines: string[] = [];
+  for (const { name, verdict, cause, fix } of outcome.checks) {
+    if (verdict === 'ok' && !outcome.dryRun) continue;
+    const mark = { ok: 'ok     ', warning: 'warning', refused: 'refused' }[verdict];
+    lines.push(`${mark}  ${name}: ${cause}${fix === '' ? '' : `\n         ${fix}`}`);
+  }
+  if (outcome.dryRun)
+    for (const { title, changes } of outcome.steps)
+      lines.push(`\n${title}`, ...changes.map((change) => `  - ${change}`));
+  if (outcome.dryRun) lines.push('');
+  lines.push(outcome.message);
+  if (outcome.restartAdvised.length > 0) {
+    const why =
+      outcome.command === 'convert'
+        ? 'These pods go on asking the API server directly until they are started anew, at the latest by a reboot:'
+        : 'These pods know the API server by the address of the hub; start them anew:';
+    lines.push(why, ...outcome.restartAdvised.map((pod) => `  ${pod}`));
+  }
+  return lines.join('\n');
+}

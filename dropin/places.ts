@@ -1,0 +1,38 @@
+// Where things lie on a node. kubeadm's places are fixed by kubeadm; ours by the systemd unit and the hub's defaults.
+
+export const kubeadm = {
+  kubeconfig: '/etc/kubernetes/kubelet.conf',
+  clusterCa: '/etc/kubernetes/pki/ca.crt',
+  apiServerManifest: '/etc/kubernetes/manifests/kube-apiserver.yaml',
+  kubeletUnit: 'kubelet.service',
+} as const;
+
+export const ours = {
+  unit: 'holdfast-node.service',
+  unitFile: '/etc/systemd/system/holdfast-node.service',
+  /** Read by the unit. In /run, so that a reboot ends what stands in it. */
+  untilRebootFile: '/run/holdfast-node.env',
+  settings: '/etc/holdfast/node.yaml',
+  kubeconfig: '/etc/holdfast/kubelet.conf',
+  dropIn: '/etc/systemd/system/kubelet.service.d/20-holdfast.conf',
+  data: '/var/lib/holdfast',
+  /** Journal and backups: root's alone, and inside `data`, so that nothing of ours is elsewhere. */
+  journal: '/var/lib/holdfast/convert',
+  hubCa: '/var/lib/holdfast/hub-ca.crt',
+  command: '/usr/local/bin/holdfast',
+  plugin: '/usr/local/bin/kubectl-holdfast',
+} as const;
+
+export const hubUrl = 'https://127.0.0.1:10261';
+export const hubOps = 'http://127.0.0.1:10267';
+export const kubeletHealth = 'http://127.0.0.1:10248/healthz';
+/** Ports that the hub takes, and for what. */
+export const hubPorts: readonly (readonly [port: number, what: string])[] = [
+  [10261, 'the hub'],
+  [10267, "the hub's health and metrics"],
+];
+
+/** The unit names this folder; another one would be another unit. */
+export const prefix = '/opt/holdfast';
+export const versionFolder = (version: string): string => `${prefix}/${version}`;
+export const currentLink = `${prefix}/current`;
