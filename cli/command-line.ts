@@ -6,6 +6,7 @@ import { demoFlags, runDemoCommand } from './demo-command.ts';
 import { UsageError } from './errors.ts';
 import { flagHelp, parseFlags, type Flag } from './flags.ts';
 import { hubFlags, nodeFlags, runNodeCommand, runRotateKeyCommand } from './node.ts';
+import { runDiagnoseCommand, runPreflightOfflineCommand, runStatusCommand, statusFlags } from './status.ts';
 import type { Terminal } from './terminal.ts';
 import { runTunnelAgentCommand, runTunnelServerCommand, tunnelAgentFlags, tunnelServerFlags } from './tunnel.ts';
 
@@ -74,6 +75,22 @@ const commands: Readonly<Record<string, Command>> = {
     summary: 'Take the hub off this node: everything is as it was before it was converted.',
     flags: revertFlags,
     run: (flags, parts) => runRevertCommand(flags, parts),
+  },
+  status: {
+    summary: 'How this node is: hub, cloud, what is kept and what waits. Works without the cloud.',
+    flags: statusFlags,
+    run: (flags, parts) => runStatusCommand(flags, parts),
+  },
+  diagnose: {
+    summary: 'Check this node: each finding with its cause and what to do. Works without the cloud.',
+    flags: statusFlags,
+    run: (flags, parts) => runDiagnoseCommand(flags, parts),
+  },
+  'preflight-offline': {
+    summary:
+      'Would every pod of this node come back after a reboot with the cloud gone? If not, which, why, and what to do.',
+    flags: statusFlags,
+    run: (flags, parts) => runPreflightOfflineCommand(flags, parts),
   },
   'rotate-key': {
     summary: 'Make a new key for the Secrets and tokens in the store; the hub takes it up when it is restarted.',
@@ -149,7 +166,7 @@ function overview(): string {
     '',
     'Usage: holdfast COMMAND [flags]',
     '',
-    ...rows.map(([name, summary]) => `  ${name.padEnd(15)}${summary}`),
+    ...rows.map(([name, summary]) => `  ${name.padEnd(19)}${summary}`),
     '',
     'holdfast COMMAND --help lists the flags of a command.',
   ].join('\n');

@@ -1,18 +1,13 @@
 // holdfast convert and holdfast revert: flags, the parts that stand for this node, what is printed.
-import { readFileSync, realpathSync } from 'node:fs';
 import { convert, revert, statusOf, type CommandParts } from '../dropin/convert.ts';
-import { ownArchive } from '../dropin/facts.ts';
-import { NodeFiles } from '../dropin/files.ts';
-import { readKubeletConf } from '../dropin/kubelet-conf.ts';
-import { HttpsApi, NodeHost, type ApiTarget } from '../dropin/node-host.ts';
 import { outcomeText, type Outcome } from '../dropin/outcome.ts';
-import { hubUrl, kubeadm, ours } from '../dropin/places.ts';
 import type { Progress } from '../dropin/wait.ts';
 import type { CommandLineParts } from './command-line.ts';
 import { UsageError } from './errors.ts';
 import type { Flag } from './flags.ts';
+import { archiveOf, nodeFiles, nodeHost } from './this-node.ts';
 
-const flag = (name: string, key: string, value: string | undefined, doc: string): Flag => ({
+export const flag = (name: string, key: string, value: string | undefined, doc: string): Flag => ({
   name,
   key,
   value,
@@ -69,30 +64,14 @@ function finish(outcome: Outcome, json: boolean, { out, err }: Parts): number {
 }
 
 function commandParts({ err, signal, script }: Parts): CommandParts {
-  const apis = { cloud: new HttpsApi(cloudTarget), hub: new HttpsApi(hubTarget) };
   return {
-    host: new NodeHost(apis, signal),
-    steadyHost: new NodeHost(apis, new AbortController().signal),
-    files: new NodeFiles(),
+    host: nodeHost(signal),
+    steadyHost: nodeHost(new AbortController().signal),
+    files: nodeFiles,
     progress: progressTo(err),
-    archive: ownArchive(realpathSync(script)),
+    archive: archiveOf(script),
     wallTime: () => new Date().toISOString(),
   };
-}
-
-/** As kubeadm's kubelet.conf says now. */
-function cloudTarget(): ApiTarget {
-  const { kubeconfig } = readKubeletConf(readFileSync(kubeadm.kubeconfig, 'utf8'), (file) =>
-    readFileSync(file, 'utf8'),
-  );
-  const { server, tlsServerName, certificateAuthority, clientCertificate, clientKey } = kubeconfig;
-  if (certificateAuthority === undefined || clientCertificate === undefined || clientKey === undefined)
-    throw new Error(`${kubeadm.kubeconfig} lacks a certificate authority, a client certificate or its key`);
-  return { server, tlsServerName, certificateAuthority, certificate: clientCertificate, key: clientKey };
-}
-
-function hubTarget(): ApiTarget {
-  return { ...cloudTarget(), server: hubUrl, tlsServerName: undefined, certificateAuthority: { file: ours.hubCa } };
 }
 
 /** A line when something has ended, and every two seconds while it goes on. */

@@ -89,7 +89,7 @@ export async function convert(parts: CommandParts, settings: CommandSettings): P
     run.restartAdvised = (found.pods ?? []).filter((pod) => usesApi(pod) && !isKubeProxy(pod)).map(nameOf);
     return run.outcome(
       'done',
-      'This node is converted. holdfast status says how it is; holdfast revert takes it back.',
+      'This node is converted: holdfast status says how it is, holdfast revert takes it back.',
     );
   }
   progress.begin('It failed, so everything is taken back');

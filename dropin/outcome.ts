@@ -32,14 +32,16 @@ export interface Outcome {
   readonly message: string;
 }
 
+/** One check, with its fix in a line of its own. */
+export function checkLines(checks: readonly { name: string; verdict: string; cause: string; fix: string }[]): string[] {
+  return checks.map(
+    ({ name, verdict, cause, fix }) => `${verdict.padEnd(8)} ${name}: ${cause}${fix === '' ? '' : `\n         ${fix}`}`,
+  );
+}
+
 /** For people; with `checks`, also what was well. */
 export function outcomeText(outcome: Outcome): string {
-  const lines: string[] = [];
-  for (const { name, verdict, cause, fix } of outcome.checks) {
-    if (verdict === 'ok' && !outcome.dryRun) continue;
-    const mark = { ok: 'ok     ', warning: 'warning', refused: 'refused' }[verdict];
-    lines.push(`${mark}  ${name}: ${cause}${fix === '' ? '' : `\n         ${fix}`}`);
-  }
+  const lines = checkLines(outcome.checks.filter(({ verdict }) => verdict !== 'ok' || outcome.dryRun));
   if (outcome.dryRun)
     for (const { title, changes } of outcome.steps)
       lines.push(`\n${title}`, ...changes.map((change) => `  - ${change}`));

@@ -7,11 +7,12 @@ import { sweep } from '../cluster/register.ts';
 import { autonomy } from './autonomy.ts';
 import type { Drill, DrillContext } from './drill.ts';
 import { health } from './health.ts';
+import { kubeadm } from './kubeadm.ts';
 import { Report } from './report.ts';
 import { services } from './services.ts';
 import { tunnel } from './tunnel.ts';
 
-const drills: readonly Drill[] = [autonomy, services, tunnel, health];
+const drills: readonly Drill[] = [autonomy, services, tunnel, health, kubeadm];
 const longestMs = { quick: 12 * 60_000, full: 90 * 60_000 };
 /** A log beyond that is of no use in a report, and would fill the disk. */
 const keptLogBytes = 50 << 20;

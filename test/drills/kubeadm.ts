@@ -1,0 +1,23 @@
+// A node of a cluster that kubeadm made is taken over by the release archive while its pods serve, lives through a reboot without
+// the cloud, and is given back as it was; also where the command is killed, and where a step fails.
+import type { Drill } from './drill.ts';
+import { interrupted } from './kubeadm/interrupted.ts';
+import { offline } from './kubeadm/offline.ts';
+import { refused } from './kubeadm/refused.ts';
+import { Stage } from './kubeadm/stage.ts';
+import { thereAndBack } from './kubeadm/there-and-back.ts';
+
+export const kubeadm: Drill = {
+  name: 'kubeadm',
+  summary: 'holdfast convert on a node of a kubeadm cluster, a reboot without the cloud, and holdfast revert',
+  async run(context) {
+    const { report, only } = context;
+    const wanted = (letter: string): boolean => only.size === 0 || only.has(letter);
+    report.say('release archive, kubeadm init, kubeadm join, an application and a client of it …');
+    const stage = await Stage.build(context);
+    if (wanted('a')) await report.part('(a) what must not be, is not', () => refused(stage));
+    if (wanted('b')) await report.part('(b) there, and a reboot without the cloud', () => offline(stage));
+    if (wanted('c')) await report.part('(c) there and back while pods serve', () => thereAndBack(stage));
+    if (wanted('d')) await report.part('(d) killed on the way', () => interrupted(stage));
+  },
+};

@@ -1,0 +1,192 @@
+// What all parts of the kubeadm drill stand on: a cluster, the archive unpacked on a node as a user would, an application on
+// that node with a Service, and a client in a pod beside it that counts what it gets.
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { runFully, waitFor } from '../../cluster/commands.ts';
+import type { RunResult } from '../../cluster/commands.ts';
+import { registryName } from '../../cluster/images.ts';
+import { KubeadmCluster } from '../../cluster/kubeadm/kubeadm-cluster.ts';
+import type { KubeadmMachine } from '../../cluster/kubeadm/kubeadm-machine.ts';
+import { create } from '../../cluster/manifest.ts';
+import { projectRoot } from '../../cluster/project-root.ts';
+import type { DrillContext } from '../drill.ts';
+import { hubManifests } from '../hub-manifests.ts';
+import { expectThat, type Report } from '../report.ts';
+import { applicationManifests } from './application.ts';
+
+/** On the node; hostPath of the client's pod. */
+const clientFolder = '/var/lib/drill-client';
+const unpackedIn = '/var/lib/unpacked';
+const nodeName = 'a1';
+
+interface Pod {
+  metadata: { name: string; uid: string; labels?: Record<string, string>; deletionTimestamp?: string };
+  status?: {
+    conditions?: { type: string; status: string }[];
+    containerStatuses?: { containerID?: string; restartCount: number; state?: { running?: { startedAt: string } } }[];
+  };
+}
+
+export class Stage {
+  readonly quick: boolean;
+  readonly report: Report;
+  readonly cluster: KubeadmCluster;
+  readonly node: KubeadmMachine;
+  /** The command of the unpacked archive, on the node. */
+  readonly command: string;
+
+  private constructor(context: DrillContext, cluster: KubeadmCluster, command: string) {
+    this.quick = context.quick;
+    this.report = context.report;
+    this.cluster = cluster;
+    this.node = cluster.machine(nodeName);
+    this.command = command;
+  }
+
+  static async build(context: DrillContext): Promise<Stage> {
+    const { report } = context;
+    const archive = await makeArchive();
+    // The second node is at another site, with the same address.
+    const nodes = context.quick ? { [nodeName]: { lan: 7 } } : { [nodeName]: { lan: 7 }, b1: { lan: 7 } };
+    const cluster = await KubeadmCluster.up({ nodes, say: (line) => report.say(line) });
+    context.defer(() => cluster.down());
+    for (const { name } of [cluster.controlPlane, ...cluster.nodes]) {
+      context.keepLogs(path.join(cluster.dir, 'nodes', name, 'log'));
+      context.keepLogs(cluster.machine(name).file('/var/log/units'));
+    }
+    const node = cluster.machine(nodeName);
+    await node.enter(['mkdir', '-p', unpackedIn]);
+    await node.enter(['tar', '-xzf', archive, '-C', unpackedIn]);
+    const folder = (await node.enter(['ls', unpackedIn])).trim();
+    const stage = new Stage(context, cluster, `${unpackedIn}/${folder}/bin/holdfast`);
+    await create(cluster.api, hubManifests([]));
+    mkdirSync(node.file(clientFolder), { recursive: true });
+    await create(
+      cluster.api,
+      applicationManifests({ node: nodeName, clientFolder, image: `${registryName}/busybox:1` }),
+    );
+    await stage.podsAreReady();
+    await waitFor('the client is served', () => stage.counted().served > 0, { deadlineMs: 60_000, everyMs: 100 });
+    return stage;
+  }
+
+  /** As a user's shell would have it: neither Node.js on the path nor a variable of this process. */
+  holdfast(args: readonly string[], program = this.command, env: readonly string[] = []): Promise<RunResult> {
+    const bare = ['env', '-i', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...env];
+    return runFully(this.node.enterArgv([...bare, program, ...args]), { mayFail: true, timeoutMs: 180_000 });
+  }
+
+  /** Runs convert or revert, which has to succeed; what it said, as JSON. */
+  async succeed(
+    args: readonly string[],
+    program = this.command,
+  ): Promise<{ seconds: number; kubeletDownSeconds?: number }> {
+    const { code, stdout, stderr } = await this.holdfast([...args, '--output', 'json'], program);
+    expectThat(code === 0, `holdfast ${args.join(' ')} ended with ${code}:\n${stdout}${stderr}`);
+    return JSON.parse(stdout) as { seconds: number; kubeletDownSeconds?: number };
+  }
+
+  /**
+   * What must be the same before a conversion and after a reversion: names, modes, owners, link targets and digests of everything
+   * in the folders that a node's configuration, its units and our program are in.
+   */
+  async snapshot(): Promise<string> {
+    const places =
+      'etc/kubernetes etc/systemd usr/lib/systemd etc/default etc/cni usr/local/bin opt etc/holdfast var/lib/holdfast ' +
+      'run/holdfast run/holdfast-node.env var/lib/kubelet/config.yaml var/lib/kubelet/kubeadm-flags.env';
+    const script = `cd / && find ${places} -printf '%p %y %m %U %G %l\\n' 2>/dev/null | sort; find ${places} -type f -exec sha256sum {} + 2>/dev/null | sort -k 2`;
+    return this.node.enter(['sh', '-c', script]);
+  }
+
+  async expectSame(before: string): Promise<string> {
+    const after = await this.snapshot();
+    const lines = (text: string): Set<string> => new Set(text.split('\n'));
+    const [old, now] = [lines(before), lines(after)];
+    const changes = [
+      ...[...old].filter((line) => !now.has(line)).map((line) => `- ${line}`),
+      ...[...now].filter((line) => !old.has(line)).map((line) => `+ ${line}`),
+    ];
+    expectThat(changes.length === 0, `the node is not as it was:\n${changes.join('\n')}`);
+    return `${old.size} files, folders and links are the same`;
+  }
+
+  /** Requests of the client so far, since its container was started. */
+  counted(): { served: number; failed: number } {
+    const file = this.node.file(`${clientFolder}/count`);
+    const [served = 0, failed = 0] = existsSync(file) ? readFileSync(file, 'utf8').split(' ').map(Number) : [];
+    return { served, failed };
+  }
+
+  /** Before the client begins anew, with the node off. */
+  forgetCount(): void {
+    rmSync(this.node.file(`${clientFolder}/count`), { force: true });
+  }
+
+  /** Pods of the application and its client, by the cloud. */
+  async pods(): Promise<Pod[]> {
+    const list = await this.cluster.api.request<{ items: Pod[] }>('GET', '/api/v1/namespaces/default/pods');
+    return list.items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  }
+
+  async containers(): Promise<string> {
+    const pods = await this.pods();
+    return pods
+      .flatMap(({ metadata, status }) =>
+        (status?.containerStatuses ?? []).map(
+          ({ containerID, restartCount }) => `${metadata.name} ${containerID} ${restartCount}`,
+        ),
+      )
+      .sort()
+      .join('\n');
+  }
+
+  async podsAreReady(): Promise<void> {
+    await waitFor(
+      'the pods are Ready',
+      async () => {
+        const pods = await this.pods();
+        return pods.length === 3 && pods.every(isReady);
+      },
+      { deadlineMs: 90_000, everyMs: 200 },
+    );
+  }
+
+  /** What the node itself says, by the hub's kubeconfig for people. */
+  async localPods(): Promise<Pod[]> {
+    const kubeconfig = '/var/lib/holdfast/kubectl.kubeconfig';
+    const text = await this.node.enter([
+      'kubectl',
+      '--kubeconfig',
+      kubeconfig,
+      'get',
+      'pods',
+      '-n',
+      'default',
+      '-o',
+      'json',
+    ]);
+    return (JSON.parse(text) as { items: Pod[] }).items;
+  }
+
+  /** Figures are judged in the full form; the gate waits three times as long, since its machine does other things too. */
+  figure(seconds: number): number {
+    return this.quick ? 3 * seconds : seconds;
+  }
+}
+
+export function isReady({ status }: Pod): boolean {
+  return status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') ?? false;
+}
+
+/** As npm run release makes it, for this machine. */
+async function makeArchive(): Promise<string> {
+  const root = projectRoot();
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [path.join(root, 'tools', 'release.mjs'), '--arch', process.arch],
+    { cwd: root },
+  );
+  return path.join(root, stdout.trim().split('\n').at(-1)?.split(/\s/)[0] ?? '');
+}
