@@ -21,7 +21,7 @@ Measures the hub against a direct connection and against Go's standard reverse p
   --json FILE      writes what was measured as JSON
   --rounds N       rounds, 1 to 100 (default ${fullScale.rounds}, with --quick ${quickScale.rounds})
   --quick          a few minutes; figures are indications
-  --hour           the memory slope over an hour instead of ${fullScale.slopeMinutes} minutes
+  --hour           the memory slope over an hour, after half an hour, instead of ${fullScale.slopeMinutes} minutes
   --profile DIR    each hub leaves a CPU profile there; figures then include the profiler
   --only NAME …    some of: ${Object.keys(hubMeasurements).join(', ')}
 `;
@@ -126,7 +126,7 @@ function readArguments(args: readonly string[]): Arguments | string | undefined 
     const rounds = values.rounds === undefined ? base.rounds : Number(values.rounds);
     if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) return `--rounds ${values.rounds}: 1 to 100`;
     return {
-      scale: { ...base, rounds, slopeMinutes: values.hour ? 60 : base.slopeMinutes },
+      scale: { ...base, rounds, slopeMinutes: values.hour ? 90 : base.slopeMinutes },
       only,
       jsonFile: values.json,
       profileFolder: values.profile === undefined ? undefined : path.resolve(values.profile),

@@ -9,8 +9,8 @@ import { eachWay } from './measurement.ts';
 
 const eventsPerSecond = 10;
 const hourMs = 3_600_000;
-/** The first part of a run is left out of the slope: heaps and caches fill once. */
-const warmUpPart = 0.2;
+/** The first part of a run is left out of the slope: code becomes hot, heaps and caches fill, once in the life of a process. */
+const warmUpPart = 1 / 3;
 
 export async function measureMemory(context: Context): Promise<void> {
   const { bed, samples, scale, round } = context;
