@@ -81,7 +81,7 @@ export class OutgoingService {
           if (clock.wallMs() >= expiresMs) throw new RefusedError('policy', 'the certificate of the agent has expired');
           const { poolOf } = this.#parts;
           const pool = poolOf(node);
-          if (mayReach(pool, parseTarget(authority), route, poolOf, this.#settings.rules)) return;
+          if (mayReach({ node, pool }, parseTarget(authority), route, poolOf, this.#settings.rules)) return;
           const who = pool === undefined ? `node ${node}, which is in no pool,` : `node ${node} of pool ${pool}`;
           throw new RefusedError('policy', `${who} may not reach ${authority}: no entry of outgoing allows it`);
         },

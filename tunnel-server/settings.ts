@@ -69,7 +69,7 @@ export const serverSettingsSchema = {
   outgoing: {
     type: 'texts',
     default: [],
-    doc: 'What nodes may reach through this server: POOL=HOST:PORT, or *=HOST:PORT for every node. HOST is a name, *.SUFFIX, an address, ADDRESS/BITS or @POOL; PORT may be *.',
+    doc: 'What nodes may reach through this server: POOL=HOST:PORT, node/NAME=HOST:PORT, or *=HOST:PORT for every node. HOST is a name, *.SUFFIX, an address, ADDRESS/BITS or @POOL; PORT may be *.',
   },
   dialTimeoutMs: {
     type: 'count',
