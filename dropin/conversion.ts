@@ -94,7 +94,7 @@ export class Conversion {
         if (action.from !== action.path) await files.copyTree(action.from, action.path);
         return;
       case 'restore':
-        return this.#restore(action.path);
+        return this.#restore(action.path, action.whole === true);
       case 'remove':
         return this.#remove(action.path);
       case 'reload-units':
@@ -125,14 +125,13 @@ export class Conversion {
     }
   }
 
-  /** A folder that was made here goes when nothing else has come into it since. */
-  async #restore(place: string): Promise<void> {
+  async #restore(place: string, whole: boolean): Promise<void> {
     const { files, journal } = this.#parts;
     const before = journal.before(place);
     if (before === undefined) return;
-    const now = await files.stat(place);
-    const isOurFolder = now?.kind === 'folder' && before.entry === undefined && !place.startsWith('/opt/holdfast/');
-    if (isOurFolder) await files.removeEmptyFolder(place);
+    const isFolder = (await files.stat(place))?.kind === 'folder';
+    // What somebody else has put into a folder since is not ours to take away.
+    if (isFolder && before.entry === undefined && !whole) await files.removeEmptyFolder(place);
     else await journal.restore(place);
   }
 

@@ -1,11 +1,12 @@
 // Looks at the node, without changing anything, for the preflight.
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { usedKubeconfig } from './checks-underway.ts';
 import type { Files } from './files.ts';
 import type { Host } from './host.ts';
 import { readKubeletConf, type KubeletConf } from './kubelet-conf.ts';
-import { hubPorts, kubeadm, ours } from './places.ts';
+import { hubPorts, kubeadm, ours, prefix } from './places.ts';
 import { isKubeProxy, type Pod } from './pods.ts';
 import type { NodeFacts } from './preflight.ts';
 
@@ -24,6 +25,8 @@ export interface Archive {
   readonly folder: string;
   readonly version: string;
   readonly architecture: string;
+  /** Files that are not what the manifest says, or not there. */
+  readonly damaged: readonly string[];
 }
 
 /** The archive that holds this program: `script` is in its lib/. Undefined for a checkout. */
@@ -31,9 +34,21 @@ export function ownArchive(script: string): Archive | undefined {
   const folder = path.dirname(path.dirname(script));
   const file = path.join(folder, 'manifest.json');
   if (!existsSync(file)) return undefined;
-  const { name, version, architecture } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>;
+  const manifest = JSON.parse(readFileSync(file, 'utf8')) as {
+    name?: string;
+    version?: string;
+    architecture?: string;
+    files?: Record<string, string>;
+  };
+  const { name, version, architecture, files = {} } = manifest;
   if (name !== 'holdfast' || version === undefined || architecture === undefined) return undefined;
-  return { folder, version, architecture };
+  const damaged = Object.entries(files).filter(([inside, digest]) => digestOf(path.join(folder, inside)) !== digest);
+  return { folder, version, architecture, damaged: damaged.map(([inside]) => inside) };
+}
+
+function digestOf(file: string): string | undefined {
+  if (!existsSync(file)) return undefined;
+  return createHash('sha256').update(readFileSync(file)).digest('hex');
 }
 
 /** kubeadm's kubelet.conf, or why it cannot be used. */
@@ -65,6 +80,8 @@ export async function nodeFacts({ host, files, archive, conf, pods }: FactParts)
   const strayFiles = [];
   for (const file of [ours.unitFile, ours.dropIn, ours.settings, ours.kubeconfig, `${ours.data}/store`])
     if (await exists(file)) strayFiles.push(file);
+  // The archive may have been unpacked where it is going to be.
+  if ((await exists(prefix)) && archive?.folder.startsWith(`${prefix}/`) !== true) strayFiles.push(prefix);
   const hasSystemd = await exists('/run/systemd/system');
   const unit = hasSystemd ? await host.units.state(kubeadm.kubeletUnit) : { loaded: false, active: false };
   return {

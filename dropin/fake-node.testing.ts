@@ -66,7 +66,7 @@ export class FakeNode {
     mkdirSync(path.join(folder, 'bin'));
     writeFileSync(path.join(folder, 'systemd', ours.unit), '[Unit]\n');
     writeFileSync(path.join(folder, 'bin', 'holdfast'), '#!/bin/sh\n', { mode: 0o755 });
-    this.archive = { folder, version: '1.2.3', architecture: 'x64' };
+    this.archive = { folder, version: '1.2.3', architecture: 'x64', damaged: [] };
     this.#pods = [
       this.#pod('default', 'app', {}),
       this.#pod('kube-system', 'kube-proxy-1', { 'k8s-app': 'kube-proxy' }),

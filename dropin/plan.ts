@@ -10,8 +10,8 @@ export type Action =
   | { readonly kind: 'link'; readonly path: string; readonly target: string }
   /** The folder `from` with all that is in it. */
   | { readonly kind: 'tree'; readonly path: string; readonly from: string }
-  /** What was at `path` before: bytes, mode, owner; or nothing. */
-  | { readonly kind: 'restore'; readonly path: string }
+  /** What was at `path` before: bytes, mode, owner; or nothing. A folder that was made goes when it is empty, or `whole`. */
+  | { readonly kind: 'restore'; readonly path: string; readonly whole?: true }
   /** Gone with all that is in it; it was made here. */
   | { readonly kind: 'remove'; readonly path: string }
   | { readonly kind: 'reload-units' }
@@ -111,7 +111,7 @@ export function reversionPlan(version: string): Step[] {
       restore(ours.command),
       restore(path.dirname(ours.command)),
       restore(currentLink),
-      restore(versionFolder(version)),
+      { kind: 'restore', path: versionFolder(version), whole: true },
       restore(prefix),
     ]),
     step('settings', 'Write the settings of the hub, and the kubeconfig that names it', [

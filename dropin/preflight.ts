@@ -15,7 +15,8 @@ export interface Check {
 /** Undefined stands for: not there, or not to be had. */
 export interface NodeFacts extends MachineFacts {
   /** Of the archive that this command runs from. */
-  readonly archive: { readonly folder: string; readonly version: string; readonly architecture: string } | undefined;
+  readonly archive:
+    { readonly version: string; readonly architecture: string; readonly damaged: readonly string[] } | undefined;
   /** Other distributions of Kubernetes, by the file that shows them. */
   readonly otherDistributions: readonly { readonly name: string; readonly file: string }[];
   readonly hasSystemd: boolean;
@@ -54,9 +55,11 @@ export function preflight(facts: NodeFacts): Check[] {
     archive === undefined
       ? 'this holdfast does not run from a release archive, so there is nothing to install'
       : archive.architecture === facts.architecture
-        ? undefined
+        ? archive.damaged.length === 0
+          ? undefined
+          : `files of the archive are damaged or missing: ${archive.damaged.join(', ')}`
         : `the archive is for ${archive.architecture}, and this machine is ${facts.architecture}`,
-    'Unpack the archive of this architecture (holdfast-VERSION-linux-ARCHITECTURE.tar.gz) and run bin/holdfast from it.',
+    'Unpack the archive for this machine anew (holdfast-VERSION-linux-ARCHITECTURE.tar.gz), and run bin/holdfast from it.',
     `Holdfast ${archive?.version} for ${archive?.architecture}`,
   );
   check(
