@@ -2,6 +2,7 @@
 import v8 from 'node:v8';
 import { LinkedAbort } from '../runtime/linked-abort.ts';
 import type { Endpoint, RawSettings } from '../runtime/settings.ts';
+import type { Detour } from '../tunnel-agent/detour.ts';
 import type { HubParts } from '../yurthub/hub.ts';
 import { noNeighbours, type Neighbours } from '../yurthub/neighbours/neighbours.ts';
 import { readNodeSettings, type NodeSettings } from '../yurthub/settings.ts';
@@ -31,14 +32,23 @@ export async function runNodeCommand(
   // TurboFan's code is 6 MiB that nothing else needs, and what Maglev makes costs as much per request (docs/decisions/0016).
   v8.setFlagsFromString('--no-turbofan');
   const settings = readNodeSettings(flags);
-  const agent = typeof tunnelConfig === 'string' ? agentBesideHub(tunnelConfig, parts) : undefined;
+  // Health and agent need each other: a peer's way out for the one, and where that may lead from the other.
+  let neighbours = noNeighbours;
+  const detour: Detour = {
+    get isOpen() {
+      return neighbours.relay.isOpen;
+    },
+    open: (target, signal) => neighbours.relay.open(target, signal),
+  };
+  const agent = typeof tunnelConfig === 'string' ? agentBesideHub(tunnelConfig, parts, detour) : undefined;
   // Loaded only now: LevelDB is not needed to say what is wrong with the settings.
   const { runNode } = await import('../yurthub/node.ts');
   // The agent ends with the hub, however that ends; the hub never ends for the agent.
   using stop = new LinkedAbort(parts.signal);
-  const beside = agent?.(stop.signal);
+  const makeNeighbours = await neighboursOf(settings, () => agent?.servers() ?? []);
+  const beside = agent?.run(stop.signal);
   try {
-    await runNode(settings, parts.signal, parts.version, await neighboursOf(settings));
+    await runNode(settings, parts.signal, parts.version, (made) => (neighbours = makeNeighbours(made)));
   } finally {
     stop.abort();
     await beside;
@@ -46,9 +56,13 @@ export async function runNodeCommand(
 }
 
 /** What makes the part that knows this node's peers; it is loaded only where it takes part in anything. */
-async function neighboursOf(settings: NodeSettings): Promise<(parts: Omit<HubParts, 'neighbours'>) => Neighbours> {
+async function neighboursOf(
+  settings: NodeSettings,
+  tunnelServers: () => readonly Endpoint[],
+): Promise<(parts: Omit<HubParts, 'neighbours'>) => Neighbours> {
   const { nodeName, credential, clientCA, peers, peerListen, peerRelay, kubeletHealthAddress } = settings;
   if (!peers || credential.kind !== 'certificate') return () => noNeighbours;
+  const apiServers = settings.apiServers.map(endpointOf);
   const { Health, healthDefaults } = await import('../health/health.ts');
   return ({ log, metrics, clock }) =>
     new Health(
@@ -60,7 +74,7 @@ async function neighboursOf(settings: NodeSettings): Promise<(parts: Omit<HubPar
         listen: peerListen,
         kubeletHealth: kubeletHealthAddress,
         relay: peerRelay,
-        relayTargets: settings.apiServers.map(endpointOf),
+        relayTargets: () => [...apiServers, ...tunnelServers()],
       },
     );
 }

@@ -3,7 +3,8 @@ import { agentSettingsSchema, readAgentSettings } from '../tunnel-agent/settings
 import { readServerSettings, serverSettingsSchema } from '../tunnel-server/settings.ts';
 import { delay, systemClock } from '../runtime/clock.ts';
 import { createLog } from '../runtime/log.ts';
-import type { RawSettings } from '../runtime/settings.ts';
+import type { Endpoint, RawSettings } from '../runtime/settings.ts';
+import type { Detour } from '../tunnel-agent/detour.ts';
 import type { CommandLineParts } from './command-line.ts';
 import { settingsFlags } from './flags.ts';
 
@@ -20,26 +21,39 @@ export async function runTunnelAgentCommand(flags: RawSettings, parts: CommandLi
 /** How long after the agent could not start it is started again. */
 const agentRetryMs = 10_000;
 
+export interface AgentBesideHub {
+  run(signal: AbortSignal): Promise<void>;
+  /** The tunnel servers that it uses. */
+  servers(): readonly Endpoint[];
+}
+
 /**
  * Reads the agent's settings from `file` and gives a way to run it beside the hub: what is wrong with it is logged and never the
- * hub's matter. Throws SettingsError and KubeconfigError.
+ * hub's matter. `detour`: for when a server cannot be reached otherwise. Throws SettingsError and KubeconfigError.
  */
 export function agentBesideHub(
   file: string,
   parts: Pick<CommandLineParts, 'version' | 'proxy'>,
-): (signal: AbortSignal) => Promise<void> {
+  detour: Detour,
+): AgentBesideHub {
   const settings = readAgentSettings({ config: file }, parts.proxy);
-  return async (signal) => {
-    const log = createLog(settings.logLevel);
-    const { runTunnelAgent } = await import('../tunnel-agent/run.ts');
-    while (!signal.aborted) {
-      try {
-        await runTunnelAgent(settings, log, parts.version, signal);
-      } catch (error) {
-        log.error('the tunnel agent cannot start', { problem: (error as Error).message });
-        await delay(systemClock, agentRetryMs, signal);
+  let servers = (): readonly Endpoint[] => [];
+  return {
+    servers: () => servers(),
+    run: async (signal) => {
+      const log = createLog(settings.logLevel);
+      const { runTunnelAgent } = await import('../tunnel-agent/run.ts');
+      while (!signal.aborted) {
+        try {
+          await runTunnelAgent(settings, log, parts.version, signal, detour, (agent) => {
+            servers = () => agent.servers();
+          });
+        } catch (error) {
+          log.error('the tunnel agent cannot start', { problem: (error as Error).message });
+          await delay(systemClock, agentRetryMs, signal);
+        }
       }
-    }
+    },
   };
 }
 

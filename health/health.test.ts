@@ -19,7 +19,8 @@ function reportOf({ name, health }: TestNode): Report {
 const stateOf = (observer: TestNode, peer: string): string | undefined =>
   reportOf(observer).peers.find(({ name }) => name === peer)?.state;
 
-async function pool(relayTargets: readonly Endpoint[] = []): Promise<[TestNode, TestNode, TestNode]> {
+async function pool(targets: readonly Endpoint[] = []): Promise<[TestNode, TestNode, TestNode]> {
+  const relayTargets = (): readonly Endpoint[] => targets;
   const nodes = [
     await test_.node('edge1', '127.0.0.11', { relayTargets }),
     await test_.node('edge2', '127.0.0.12', { relayTargets }),
@@ -202,7 +203,7 @@ describe('the relay', () => {
   test('a node that does not want to be one says so', async () => {
     const cloud = await test_.echo();
     const one = await test_.node('edge1', '127.0.0.11');
-    const two = await test_.node('edge2', '127.0.0.12', { relay: false, relayTargets: [cloud] });
+    const two = await test_.node('edge2', '127.0.0.12', { relay: false, relayTargets: () => [cloud] });
     joinPool([one, two]);
     await eventually('up', () => stateOf(one, 'edge2') === 'up');
     expect(one.health.relay.isOpen).toBe(false);

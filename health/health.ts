@@ -44,7 +44,8 @@ export interface HealthSettings {
   readonly kubeletHealth: Endpoint;
   /** Whether this node lets peers through, where the pool allows it. */
   readonly relay: boolean;
-  readonly relayTargets: readonly Endpoint[];
+  /** Where this node lets peers through to: its own API servers and tunnel servers. */
+  readonly relayTargets: () => readonly Endpoint[];
   readonly prober: ProberSettings;
 }
 
@@ -105,7 +106,7 @@ export class Health {
         allowed: () => this.#relays,
         hasWayOut: () => this.#hub?.cloud.own === true,
         isMember: (node) => this.#members.has(node),
-        targets: () => settings.relayTargets,
+        targets: settings.relayTargets,
       },
       defaultRelaySettings,
     );

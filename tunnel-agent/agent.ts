@@ -5,6 +5,7 @@ import type { Log } from '../runtime/log.ts';
 import type { CredentialFiles } from '../tunnel/credential-files.ts';
 import { formatTarget } from '../tunnel/target.ts';
 import type { ServerAddress } from './dial-server.ts';
+import type { Detour } from './detour.ts';
 import type { HttpProxy } from './http-proxy.ts';
 import type { AgentMetrics } from './metrics.ts';
 import { ServerLink, type LinkSettings } from './server-link.ts';
@@ -19,6 +20,8 @@ export interface AgentParts {
   readonly service: StreamService;
   readonly servers: ServerSet;
   readonly proxyFor: (host: string) => HttpProxy | undefined;
+  /** For when a server cannot be reached otherwise; `noDetour` for none. */
+  readonly detour: Detour;
   /** What runs beside the connections until `signal` aborts; never rejects. */
   readonly beside: (signal: AbortSignal) => Promise<void>;
   readonly random: () => number;

@@ -13,6 +13,7 @@ import { KubeApi } from '../tunnel/kube-api.ts';
 import { Networks } from '../tunnel/target.ts';
 import { windowsOf } from '../tunnel/window-settings.ts';
 import { Agent } from './agent.ts';
+import { noDetour, type Detour } from './detour.ts';
 import { bypassesProxy } from './http-proxy.ts';
 import { AgentMetrics } from './metrics.ts';
 import { LocalProxy } from './local-proxy.ts';
@@ -28,6 +29,7 @@ export interface AgentTimings {
   readonly handshakeTimeoutMs: number;
   readonly backoff: BackoffSettings;
   readonly duplicateRetryMs: number;
+  readonly ownWayRetryMs: number;
   readonly resolveIntervalMs: number;
 }
 
@@ -38,6 +40,7 @@ export const agentTimings: AgentTimings = {
   // Short, so that a link that is back is used within seconds; spread out by chance.
   backoff: { firstMs: 500, longestMs: 4_000 },
   duplicateRetryMs: 60_000,
+  ownWayRetryMs: 10_000,
   resolveIntervalMs: 60_000,
 };
 
@@ -50,6 +53,7 @@ export function createAgent(
   settings: AgentConfiguration,
   version: string,
   timings: AgentTimings = agentTimings,
+  detour: Detour = noDetour,
 ): Agent {
   const clock = systemClock;
   const log = parts.log.child('tunnel-agent');
@@ -111,6 +115,7 @@ export function createAgent(
         },
       ),
       proxyFor,
+      detour,
       beside: async (signal) => {
         await Promise.all([learned?.run(signal), localProxy?.run(signal)]);
         api?.close();
@@ -122,6 +127,7 @@ export function createAgent(
         connect,
         backoff: timings.backoff,
         duplicateRetryMs: timings.duplicateRetryMs,
+        ownWayRetryMs: timings.ownWayRetryMs,
       },
       resolveIntervalMs: timings.resolveIntervalMs,
     },
@@ -129,15 +135,18 @@ export function createAgent(
   return agent;
 }
 
-/** Resolves when all has ended. Rejects with TunnelError. */
+/** Resolves when all has ended. Rejects with TunnelError. `started` is given the agent before it connects. */
 export async function runTunnelAgent(
   settings: AgentConfiguration,
   log: Log,
   version: string,
   signal: AbortSignal,
+  detour: Detour = noDetour,
+  started: (agent: Agent) => void = () => undefined,
 ): Promise<void> {
   const metrics = new Metrics();
-  const agent = createAgent({ log, metrics }, settings, version);
+  const agent = createAgent({ log, metrics }, settings, version, agentTimings, detour);
+  started(agent);
   const ops = new Ops({
     log: log.child('ops'),
     metrics,

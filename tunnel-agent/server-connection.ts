@@ -1,6 +1,7 @@
 // One connection to a tunnel server: dialled out over TLS 1.3 with the node's certificate, then turned around, so that this
 // side serves HTTP/2 on it. It is up once the server has said hello.
 import http2, { type IncomingHttpHeaders, type ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { Clock } from '../runtime/clock.ts';
 import type { Credentials } from '../tunnel/credential-files.ts';
 import { TunnelError } from '../tunnel/errors.ts';
@@ -14,6 +15,7 @@ import {
   type Windows,
 } from '../tunnel/wire.ts';
 import { dialTcp, secure, within, type ServerAddress } from './dial-server.ts';
+import type { Detour } from './detour.ts';
 import type { HttpProxy } from './http-proxy.ts';
 import type { StreamService } from './stream-service.ts';
 
@@ -31,6 +33,7 @@ export interface ConnectParts {
   readonly clock: Clock;
   readonly service: StreamService;
   readonly proxy: HttpProxy | undefined;
+  readonly detour: Detour;
 }
 
 export interface ConnectionEvents {
@@ -45,9 +48,12 @@ export class ServerConnection {
   readonly peers: string;
   readonly #session: ServerHttp2Session;
   readonly #liveness: Liveness;
+  /** It was made by a detour: the node's own way is to be tried again. */
+  readonly isDetour: boolean;
   #over = false;
 
-  private constructor(session: ServerHttp2Session, liveness: Liveness, hello: IncomingHttpHeaders) {
+  private constructor(session: ServerHttp2Session, liveness: Liveness, hello: IncomingHttpHeaders, isDetour: boolean) {
+    this.isDetour = isDetour;
     this.#session = session;
     this.#liveness = liveness;
     this.serverId = String(hello[serverIdHeader] ?? '');
@@ -65,10 +71,15 @@ export class ServerConnection {
     events: ConnectionEvents,
     signal: AbortSignal,
   ): Promise<ServerConnection> {
-    const { clock, service } = parts;
-    const tcp = await within(clock, settings.tcpTimeoutMs, `no TCP connection`, signal, (abort) =>
-      dialTcp(parts.proxy, address, abort),
-    );
+    const { clock, service, detour } = parts;
+    const connect = (dial: (abort: AbortSignal) => Promise<Socket>): Promise<Socket> =>
+      within(clock, settings.tcpTimeoutMs, `no TCP connection`, signal, dial);
+    let isDetour = false;
+    const tcp = await connect((abort) => dialTcp(parts.proxy, address, abort)).catch((error: unknown) => {
+      if (signal.aborted || !detour.isOpen) throw error;
+      isDetour = true;
+      return connect((abort) => detour.open(address, abort));
+    });
     return await within(clock, settings.handshakeTimeoutMs, 'no TLS connection and hello', signal, async (abort) => {
       const socket = await secure(tcp, address, credentials, alpnProtocol, abort);
       const session = http2.performServerHandshake(socket, sessionOptions(settings.windows, settings.maxStreams));
@@ -95,7 +106,7 @@ export class ServerConnection {
           dead: () => undefined, // 'close' follows
           roundTrip: (durationMs) => events.roundTrip(durationMs),
         });
-        const connection = new ServerConnection(session, liveness, hello);
+        const connection = new ServerConnection(session, liveness, hello, isDetour);
         session.once('goaway', () => events.over());
         session.once('close', () => events.over());
         liveness.start();

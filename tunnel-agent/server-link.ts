@@ -7,7 +7,7 @@ import { Backoff, type BackoffSettings } from '../runtime/backoff.ts';
 import type { CredentialFiles } from '../tunnel/credential-files.ts';
 import { formatTarget } from '../tunnel/target.ts';
 import type { AgentMetrics } from './metrics.ts';
-import type { ServerAddress } from './dial-server.ts';
+import { dialTcp, within, type ServerAddress } from './dial-server.ts';
 import { ServerConnection, type ConnectParts, type ConnectSettings } from './server-connection.ts';
 
 export interface LinkParts extends ConnectParts {
@@ -28,6 +28,8 @@ export interface LinkSettings {
   readonly backoff: BackoffSettings;
   /** Before an address that turned out to be a second one of a server is tried again. */
   readonly duplicateRetryMs: number;
+  /** How often this node's own way to a server is tried while a detour is used. */
+  readonly ownWayRetryMs: number;
 }
 
 /** Old connections whose streams have not ended; beyond that the oldest is closed. */
@@ -42,6 +44,7 @@ export class ServerLink {
   #current: ServerConnection | undefined;
   #renew = false;
   #lastProblem = '';
+  #seeking: Promise<unknown> = Promise.resolve();
   #wake: () => void = () => undefined;
 
   constructor(parts: LinkParts, settings: LinkSettings, address: ServerAddress) {
@@ -84,7 +87,7 @@ export class ServerLink {
     }
     const left = [...this.#retired, ...(this.#current === undefined ? [] : [this.#current])];
     for (const connection of left) connection.destroy();
-    await Promise.all(left.map((connection) => connection.closed()));
+    await Promise.all([this.#seeking, ...left.map((connection) => connection.closed())]);
   }
 
   async #attempt(signal: AbortSignal): Promise<'connected' | 'failed' | 'duplicate'> {
@@ -125,7 +128,11 @@ export class ServerLink {
       }
       this.#backoff.reset();
       this.#lastProblem = '';
-      log.info(old === undefined ? 'connected to a server' : 'a connection to a server was replaced', { server });
+      log.info(old === undefined ? 'connected to a server' : 'a connection to a server was replaced', {
+        server,
+        detour: fresh.isDetour,
+      });
+      if (fresh.isDetour) this.#seeking = Promise.all([this.#seeking, this.#seekOwnWay(fresh, signal)]);
       this.#changed();
       return 'connected';
     } catch (error) {
@@ -133,6 +140,26 @@ export class ServerLink {
       if (!signal.aborted && problem !== this.#lastProblem) log.warn('a server cannot be reached', { server, problem });
       this.#lastProblem = problem;
       return 'failed';
+    }
+  }
+
+  /** While `connection`, made by a detour, is in use; then another one takes its place, and it ends with its last stream. */
+  async #seekOwnWay(connection: ServerConnection, signal: AbortSignal): Promise<void> {
+    const { clock, proxy } = this.#parts;
+    const { ownWayRetryMs, connect } = this.#settings;
+    for (;;) {
+      await delay(clock, ownWayRetryMs, signal);
+      if (signal.aborted || this.#current !== connection || connection.isClosed) return;
+      try {
+        const probe = await within(clock, connect.tcpTimeoutMs, 'no TCP connection', signal, (abort) =>
+          dialTcp(proxy, this.address, abort),
+        );
+        probe.destroy();
+      } catch {
+        continue; // still gone
+      }
+      if (this.#current === connection) this.renew();
+      return;
     }
   }
 

@@ -161,7 +161,7 @@ export class PeerTest {
         peerPort: await this.peerPort(),
         kubeletHealth: await this.kubelet(),
         relay: true,
-        relayTargets: [],
+        relayTargets: () => [],
         prober: { periodMs: 60, doubtPeriodMs: 30, timeoutMs: 2_000 },
         ...settings,
       },

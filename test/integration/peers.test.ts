@@ -83,7 +83,7 @@ describeWithApiserver('peers in front of a real API server', () => {
         listen: undefined,
         kubeletHealth,
         relay: true,
-        relayTargets: [api],
+        relayTargets: () => [api],
         prober: { periodMs: 200, doubtPeriodMs: 100, timeoutMs: 2_000 },
       },
     );

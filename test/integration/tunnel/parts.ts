@@ -10,6 +10,7 @@ import path from 'node:path';
 import { systemClock } from '../../../runtime/clock.ts';
 import { nullLog } from '../../../runtime/log.ts';
 import { Metrics } from '../../../runtime/metrics.ts';
+import { noDetour, type Detour } from '../../../tunnel-agent/detour.ts';
 import { createAgent, type AgentTimings } from '../../../tunnel-agent/run.ts';
 import type { Agent } from '../../../tunnel-agent/agent.ts';
 import { readAgentSettings, type ProxyEnvironment } from '../../../tunnel-agent/settings.ts';
@@ -24,6 +25,7 @@ export const timings: AgentTimings = {
   handshakeTimeoutMs: 10_000,
   backoff: { firstMs: 20, longestMs: 200 },
   duplicateRetryMs: 60_000,
+  ownWayRetryMs: 100,
   resolveIntervalMs: 60_000,
 };
 
@@ -121,6 +123,7 @@ export class TunnelTest {
     servers: readonly number[],
     flags: Readonly<Record<string, unknown>> = {},
     environment: ProxyEnvironment = { httpsProxy: '', noProxy: '' },
+    detour: Detour = noDetour,
   ): RunningAgent {
     const pem = this.writePair(`agent-${(this.#count += 1)}.pem`, this.node(node));
     const settings = readAgentSettings(
@@ -134,7 +137,7 @@ export class TunnelTest {
       environment,
     );
     const metrics = new Metrics();
-    const agent = createAgent({ log: nullLog, metrics }, settings, 'agent-1', timings);
+    const agent = createAgent({ log: nullLog, metrics }, settings, 'agent-1', timings, detour);
     const abort = new AbortController();
     const ended = agent.run(abort.signal);
     const stop = async (): Promise<void> => {
