@@ -143,8 +143,8 @@ export interface SegmentEntry {
 
 /** Many objects that were written together and never change. */
 export interface Segment {
-  /** What was appended there. Rejects with StoreReadError. */
-  read(at: number, bytes: number): Promise<Buffer>;
+  /** What was appended there, read into the first bytes of `into` or into a new buffer. Rejects with StoreReadError. */
+  read(at: number, bytes: number, into?: Buffer): Promise<Buffer>;
   /** All, in order, many at a time and checked; their bytes hold until the next are asked for. Throws on damage. */
   entries(): AsyncIterable<readonly SegmentEntry[]>;
   /** Keeps it readable after `close`, until what is returned is called. */

@@ -211,10 +211,10 @@ class SegmentFile implements Segment {
     this.#handle = handle;
   }
 
-  async read(at: number, bytes: number): Promise<Buffer> {
+  async read(at: number, bytes: number, into?: Buffer): Promise<Buffer> {
     const release = this.hold();
     try {
-      return await this.#read(Buffer.allocUnsafeSlow(bytes), at);
+      return await this.#read(into?.subarray(0, bytes) ?? Buffer.allocUnsafeSlow(bytes), at);
     } catch (error) {
       throw readError(error);
     } finally {

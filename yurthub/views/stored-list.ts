@@ -12,7 +12,7 @@ export interface StoredList {
   readonly parts: AsyncIterable<Buffer>;
 }
 
-/** `objects` are read as they are at this moment, whatever is written while the client takes its time. */
+/** `objects` are read as they are at this moment, whatever is written while the client takes its time; their bytes pass. */
 export async function storedList(
   objects: AsyncIterable<readonly (readonly [key: string, bytes: Buffer])[]>,
   members: Members,

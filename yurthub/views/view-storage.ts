@@ -93,10 +93,11 @@ export class ViewStorage {
   }
 
   /**
-   * All objects by member key, in the API server's order, many at a time, as they are when the first are asked for. Throws
+   * All objects by member key, in the API server's order, many at a time, as they are when the first are asked for. With `passing`
+   * their bytes hold until the next are asked for: new buffers for all would have V8 collect garbage again and again. Throws
    * StoreReadError, SealError on what cannot be read.
    */
-  async *objects(members: Members): AsyncGenerator<Objects> {
+  async *objects(members: Members, { passing }: { passing: boolean }): AsyncGenerator<Objects> {
     const segment = this.#segment;
     if (segment === undefined) {
       for await (const rows of this.#store.batches(this.#prefix))
@@ -111,20 +112,24 @@ export class ViewStorage {
     const records = members.allInSegment ? undefined : new Records(this.#store.batches(this.#prefix));
     try {
       await records?.begin();
+      const buffer = passing ? Buffer.allocUnsafeSlow(pieceBytes) : undefined;
       let objects: (readonly [string, Buffer])[] = [];
       let bytes = 0;
       for (let index = 0; index < sorted.length;) {
         const end = endOfRun(sorted, index);
-        for (const object of await this.#run(sorted.slice(index, end), segment, records)) {
-          objects.push(object);
-          bytes += object[1].length;
+        const run = sorted.slice(index, end);
+        const runBytes = spanOf(run);
+        if (objects.length > 0 && bytes + runBytes > pieceBytes) {
+          yield objects;
+          objects = [];
+          bytes = 0;
         }
+        const room = buffer !== undefined && bytes + runBytes <= pieceBytes ? buffer.subarray(bytes) : undefined;
+        for (const object of await this.#run(run, segment, records, room)) objects.push(object);
+        bytes += runBytes;
         index = end;
-        if (bytes < pieceBytes / 2 && index < sorted.length) continue;
-        yield objects;
-        objects = [];
-        bytes = 0;
       }
+      if (objects.length > 0) yield objects;
     } finally {
       release();
       await records?.end();
@@ -241,12 +246,13 @@ export class ViewStorage {
     run: readonly (readonly [string, Member])[],
     segment: Segment,
     records: Records | undefined,
+    room: Buffer | undefined,
   ): Promise<(readonly [string, Buffer])[]> {
-    const [first, last] = [run[0], run.at(-1)];
-    if (first === undefined || last === undefined) return [];
+    const first = run[0];
+    if (first === undefined) return [];
     const from = first[1].at;
     if (from === undefined) return [[first[0], await this.#recordOf(first[0], records)]];
-    const bytes = await segment.read(from, (last[1].at ?? from) + last[1].length - from);
+    const bytes = await segment.read(from, spanOf(run), room);
     return run.map(([key, { at = from, length }]) => [key, bytes.subarray(at - from, at - from + length)]);
   }
 
@@ -267,7 +273,7 @@ export class ViewStorage {
 
   async #itemsFromStore(members: Members): Promise<Item[]> {
     const items: Item[] = [];
-    for await (const objects of this.objects(members))
+    for await (const objects of this.objects(members, { passing: false }))
       for (const [key, bytes] of objects) {
         const member = members.get(key);
         if (member !== undefined) items.push(itemOf(key, member, bytes));
@@ -345,6 +351,12 @@ function endOfRun(sorted: readonly (readonly [string, Member])[], start: number)
     last = member.at;
   }
   return end;
+}
+
+/** Bytes from the first to the last of a run, wherever they are. */
+function spanOf(run: readonly (readonly [string, Member])[]): number {
+  const [first, last] = [run[0]?.[1], run.at(-1)?.[1]];
+  return (last?.at ?? 0) - (first?.at ?? 0) + (last?.length ?? 0);
 }
 
 function itemOf(key: string, { uid, resourceVersion }: Member, bytes: Buffer): Item {

@@ -251,7 +251,7 @@ export class View {
       const { apiVersion } = this.#typeMeta;
       const version = { resourceVersion: this.#resourceVersion, continue: '', remainingItemCount: undefined };
       const head = { apiVersion, kind: this.#listKind, ...version };
-      return await storedList(this.#storage.objects(this.#members), this.#members, this.#wire, head);
+      return await storedList(this.#storage.objects(this.#members, { passing: true }), this.#members, this.#wire, head);
     });
   }
 
