@@ -2,6 +2,7 @@
 import { nearest } from '../runtime/nearest.ts';
 import { controllersFlags, runControllersCommand } from './controllers.ts';
 import { convertFlags, revertFlags, runConvertCommand, runRevertCommand } from './convert.ts';
+import { completionScript } from './completion.ts';
 import { demoFlags, runDemoCommand } from './demo-command.ts';
 import { UsageError } from './errors.ts';
 import { flagHelp, parseFlags, type Flag } from './flags.ts';
@@ -123,10 +124,19 @@ export async function runCommandLine(parts: CommandLineParts, argv: readonly str
       parts.out(overview());
       return 0;
     }
+    if (name === 'completion' && !rest.includes('--help')) {
+      const table = Object.entries(commands).map(([command, { summary, flags }]) => ({
+        name: command,
+        summary,
+        flags,
+      }));
+      parts.out(completionScript(rest[0], table));
+      return 0;
+    }
     const wanted = name === 'help' ? rest[0]! : name;
     const command = Object.hasOwn(commands, wanted) ? commands[wanted] : undefined;
     if (command === undefined) {
-      const guess = nearest(wanted, [...Object.keys(commands), 'help', 'version']);
+      const guess = nearest(wanted, [...Object.keys(commands), 'completion', 'help', 'version']);
       throw new UsageError(
         `unknown command ${JSON.stringify(wanted)}${guess === undefined ? '' : `; did you mean ${guess}?`}`,
       );
@@ -159,6 +169,7 @@ function overview(): string {
   const rows: [string, string][] = [
     ...Object.entries(commands).map(([name, command]): [string, string] => [name, command.summary]),
     ['help', 'Show this, or the help of one command: holdfast help node.'],
+    ['completion', 'Print what bash, zsh or fish complete: eval "$(holdfast completion bash)".'],
     ['version', 'Show the version.'],
   ];
   return [
