@@ -13,6 +13,9 @@ export function evictionGuard(settings: TolerationKeeperSettings): ControllerFac
     const refusals = new Refusals(clock, metrics);
     const picture = new Picture({ api, informers, clock, refused: (refusal) => refusals.add(refusal) });
     const pods = informers.of(guardedPods);
+    picture.nodes.subscribe(({ key, after }) => {
+      if (after === undefined) refusals.forget(key);
+    });
     return [
       new EvictionGuard({ api, picture, pods, refusals, recorder, log, clock, metrics }),
       new TolerationKeeper({ api, picture, pods, recorder, log, metrics }, settings),

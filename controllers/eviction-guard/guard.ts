@@ -106,13 +106,10 @@ export class EvictionGuard implements Controller {
     const node = picture.nodes.get({ name });
     if (node === undefined) return 0;
     if (verdict.kind !== 'dead') this.#said.delete(name);
-    if (!verdict.act) await this.#write(node, verdict, signal);
-    else {
-      // A watch may be late, and what follows cannot be taken back.
-      await picture.lookAgain(name, signal);
-      if (this.#judge(pool).get(name)?.act !== true) return 0;
-      await this.#write(node, verdict, signal);
-      await this.#deletePods(pool, node, signal);
+    await this.#write(node, verdict, signal);
+    if (verdict.act) {
+      if (this.#podsOf(node, 'delete').length > 0) await this.#deletePods(pool, node, signal);
+      this.#say(node);
     }
     return verdict.kind === 'dead' && !node.fenced ? this.#podsOf(node, 'needsFencing').length : 0;
   }
@@ -139,8 +136,10 @@ export class EvictionGuard implements Controller {
   }
 
   async #deletePods(pool: string, node: GuardedNode, signal: AbortSignal): Promise<void> {
-    const { api, metrics } = this.#parts;
+    const { api, picture, metrics } = this.#parts;
     const { name } = node.metadata;
+    // A watch may be late, and what follows cannot be taken back.
+    await picture.lookAgain(name, signal);
     for (const pod of this.#podsOf(node, 'delete')) {
       // The requests before this one may have taken minutes.
       if (this.#judge(pool).get(name)?.act !== true) return;
@@ -156,7 +155,6 @@ export class EvictionGuard implements Controller {
       metrics.podsDeleted.inc();
       this.#log.info('a pod of a dead node was deleted', { node: name, namespace, pod: podName });
     }
-    this.#say(node);
   }
 
   /** What is left on a dead node, and what a person can do about it. */
