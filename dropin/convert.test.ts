@@ -53,6 +53,17 @@ test('a second run of either says that there is nothing to do', async () => {
   expect(node.state()).toBe(reverted);
 });
 
+test('another version does not take a converted node for its own, and can give it back', async () => {
+  const before = node.state();
+  await convert(node.parts(), settings);
+  const converted = node.state();
+  const newer = { ...node.parts(), archive: { ...node.archive, version: '1.3.0' } };
+  expect(await convert(newer, settings)).toMatchObject({ outcome: 'refused', checks: [{ name: 'version' }] });
+  expect(node.state()).toBe(converted);
+  await revert(newer, back);
+  expect(node.state()).toBe(before);
+});
+
 test('a converted node is one after a power cut as well, and can still be reverted', async () => {
   const before = node.state();
   await convert(node.parts(), settings);

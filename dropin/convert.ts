@@ -49,8 +49,14 @@ export async function convert(parts: CommandParts, settings: CommandSettings): P
   const { host, files, archive, progress } = parts;
   const run = new Run('convert', parts, settings);
   let journal = await Journal.open(files);
-  if (journal?.phase === 'converted')
-    return run.outcome('done', 'This node is converted already. holdfast status says how it is.');
+  if (journal?.phase === 'converted') {
+    if (archive === undefined || archive.version === journal.version)
+      return run.outcome('done', 'This node is converted already. holdfast status says how it is.');
+    const fix = 'holdfast revert, and then convert from this archive.';
+    const cause = `this node was converted with Holdfast ${journal.version}, and this is ${archive.version}`;
+    run.checks = [{ name: 'version', verdict: 'refused', cause, fix }];
+    return run.outcome('refused', 'Nothing was changed.');
+  }
   if (journal?.phase === 'reverting' && !settings.dryRun) {
     progress.begin('An earlier run was on its way back: that comes to its end first');
     progress.end();
