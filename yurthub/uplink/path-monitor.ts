@@ -55,8 +55,8 @@ export class PathMonitor {
   #resting: boolean;
   #unansweredTimer: Timer | undefined;
   #idleTimer: Timer | undefined;
-  #pingedMs = Number.NEGATIVE_INFINITY;
-  #arrivedAtPing = -1;
+  /** Bytes of each session when idle ones were last looked for. */
+  #arrivedAtTick = new Map<StreamSession, number>();
   #probing: AbortController | undefined;
   /** Probes under way whose TCP connection stands. */
   #heldProbes = 0;
@@ -215,13 +215,11 @@ export class PathMonitor {
     const { clock } = this.#parts;
     const { idlePingMs, idlePingWithRelayMs } = this.#settings;
     this.#idleTimer = clock.after(this.#path.hasRelay ? idlePingWithRelayMs : idlePingMs, () => {
-      const arrived = [...this.#path.bytesRead().values()].reduce((sum, bytes) => sum + bytes, 0);
-      // What arrives by itself is a sign of life; but each session is looked at now and then.
-      if (arrived === this.#arrivedAtPing || clock.monotonicMs() - this.#pingedMs >= idlePingMs) {
-        this.#pingedMs = clock.monotonicMs();
-        this.check();
-      }
-      this.#arrivedAtPing = arrived;
+      const sessions = this.#path.openSessions();
+      // What arrives by itself is a sign of life: on a metered link a ping more is paid for.
+      const quiet = sessions.some((session) => this.#arrivedAtTick.get(session) === session.bytesRead);
+      if (quiet || sessions.length === 0) this.check();
+      this.#arrivedAtTick = new Map(sessions.map((session) => [session, session.bytesRead]));
       this.#armIdle();
     });
   }
@@ -254,6 +252,8 @@ export class PathMonitor {
     const ping = async (session: StreamSession): Promise<void> => {
       const roundTripMs = await session.ping(clock);
       unanswered.delete(session);
+      // The answer is no traffic: a session that brings nothing else is asked again the next time.
+      if (!this.#path.hasRelay) this.#arrivedAtTick.set(session, session.bytesRead);
       answered = true;
       metrics.pings.inc({ outcome: 'answered' });
       this.measured(roundTripMs);

@@ -13,7 +13,8 @@ const hourMs = 3_600_000;
 /** Both ways at the same time, over one stretch. What comes once per start is over before it begins. */
 export async function measureIdleUplink(context: Context): Promise<void> {
   const { bed } = context;
-  if (!bed.hasHub) return;
+  // Once: it counts for long, and hardly differs from one time to the next.
+  if (!bed.hasHub || context.round > 0) return;
   await using direct = await startMeter(bed);
   await using uplink = await startMeter(bed);
   await using hub = await bed.startHub(uplink.way.url);
