@@ -177,6 +177,7 @@ export class Health {
     await Promise.all([following, this.#prober.run(signal), this.#serve(signal)]);
     for (const stop of stops) stop();
     this.#relayService.close();
+    this.#kubelet.close();
   }
 
   #poolChanged(): void {
