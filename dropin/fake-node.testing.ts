@@ -21,7 +21,7 @@ import { DropInError } from './errors.ts';
 import type { Archive } from './facts.ts';
 import { NodeFiles, type Files } from './files.ts';
 import type { Answer, ApiRequest, Host, UnitState } from './host.ts';
-import { kubeadm, ours } from './places.ts';
+import { currentLink, kubeadm, ours } from './places.ts';
 import { isKubeProxy, type Pod } from './pods.ts';
 
 export const nodeName = 'edge-1';
@@ -82,7 +82,6 @@ export class FakeNode {
     const host = faulty<Host>(this.#host(), 'host', fault);
     const files = faulty<Files>(new NodeFiles(this.root, false), 'files', fault);
     // The tree is copied from where the test put it, which is not below the node's own root.
-    const archiveInside = { ...this.archive, folder: this.archive.folder };
     const within: Files = Object.create(files, {
       copyTree: {
         value: (from: string, to: string) =>
@@ -94,7 +93,7 @@ export class FakeNode {
       steadyHost: host,
       files: within,
       progress: { begin: () => undefined, end: () => undefined, waiting: () => undefined },
-      archive: archiveInside,
+      archive: this.archive,
       wallTime: () => '2026-01-01T00:00:00Z',
     };
   }
@@ -138,8 +137,8 @@ export class FakeNode {
     for (const pod of this.#pods)
       if (isKubeProxy(pod) && pod.at !== ours.kubeconfig) found.push('kube-proxy asks the cloud');
     if (this.#pods[0]?.metadata.uid !== '1') found.push('the application was touched');
-    if (!existsSync(this.#at(`${ours.command}`)) && readlinkSync(this.#at(ours.command)) === '')
-      found.push('no command');
+    if (readlinkSync(this.#at(ours.command)) !== `${currentLink}/bin/holdfast`)
+      found.push('the command leads elsewhere');
     if (readFileSync(this.#at('/opt/holdfast/1.2.3/bin/holdfast'), 'utf8') === '') found.push('no program');
     return found;
   }
