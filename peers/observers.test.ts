@@ -4,7 +4,7 @@ import { Observation } from './observers.ts';
 const names = (count: number, prefix = 'edge-'): string[] => Array.from({ length: count }, (_, n) => `${prefix}${n}`);
 
 /** Every member's observers. */
-function rows(members: readonly string[], count: number): Map<string, string[]> {
+function rows(members: readonly string[], count: number): Map<string, readonly string[]> {
   const observation = new Observation(members, count);
   return new Map(members.map((name) => [name, observation.observersOf(name)]));
 }

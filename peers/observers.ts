@@ -8,6 +8,8 @@ export class Observation {
   readonly #members: readonly Hashed[];
   readonly #byName: ReadonlyMap<string, Hashed>;
   readonly #count: number;
+  /** Rows that were asked for: a site that is silent asks for all of them every second. */
+  readonly #rows = new Map<string, readonly string[]>();
 
   /** `count`: observers of each member; fewer where the pool has fewer other members. Names may come in any order. */
   constructor(names: Iterable<string>, count: number) {
@@ -17,7 +19,16 @@ export class Observation {
   }
 
   /** Names of those that watch `subject`, heaviest first; empty for a name that is no member. */
-  observersOf(subject: string): string[] {
+  observersOf(subject: string): readonly string[] {
+    let row = this.#rows.get(subject);
+    if (row === undefined) {
+      row = this.#rowOf(subject);
+      if (this.#byName.has(subject)) this.#rows.set(subject, row);
+    }
+    return row;
+  }
+
+  #rowOf(subject: string): string[] {
     const watched = this.#byName.get(subject);
     if (watched === undefined) return [];
     const heaviest: { member: Hashed; weight: number }[] = [];

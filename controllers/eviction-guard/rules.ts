@@ -210,7 +210,7 @@ export function judgePool(evidence: PoolEvidence): Map<string, Verdict> {
     const silent = member.observed?.silentSeconds ?? 0;
     const isVoter = mayBeHeard(member);
     // Most are heard: their observers need not be looked up.
-    const observers = silent < timing.late ? [] : evidence.observation.observersOf(member.name).sort();
+    const observers = silent < timing.late ? [] : evidence.observation.observersOf(member.name).toSorted();
     const witnesses = witnessesOf(member.name, observers, byName, evidence.pool);
     const facts: Facts = {
       member,
