@@ -173,8 +173,9 @@ async function stalledReader(stage: TunnelStage, name: string): Promise<string> 
   };
   const idle = await took();
   const count = ['sh', '-c', 'i=0; while true; do i=$((i+1)); echo $i; done'];
-  const child = spawn('timeout', ['120', ...stage.kubectlArgv(['exec', podOf(name), '--', ...count])], {
-    env: stage.kubectlEnvironment(true),
+  const child = spawn('timeout', ['600', ...stage.kubectlArgv(['exec', podOf(name), '--', ...count])], {
+    // kubectl itself gives up a WebSocket on which it has read no pong for a minute.
+    env: stage.kubectlEnvironment(false),
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   try {
