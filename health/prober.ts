@@ -44,13 +44,14 @@ export interface Target {
 interface Running {
   target: Target;
   readonly abort: LinkedAbort;
-  readonly ended: Promise<void>;
 }
 
 export class Prober {
   readonly #parts: ProberParts;
   readonly #settings: ProberSettings;
   readonly #running = new Map<string, Running>();
+  /** Of targets of now and before, until they have ended. */
+  readonly #tasks = new Set<Promise<void>>();
   #wanted: readonly PeerAddress[] = [];
   #signal: AbortSignal | undefined;
 
@@ -89,17 +90,18 @@ export class Prober {
     this.#signal = signal;
     this.observe(this.#wanted);
     await untilAborted(signal);
-    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+    await Promise.all(this.#tasks);
   }
 
   #start(signal: AbortSignal, target: Target): void {
     const abort = new LinkedAbort(signal);
-    const running: Running = {
-      target,
-      abort,
-      ended: Promise.resolve().then(() => this.#follow(running, abort.signal).finally(() => abort[Symbol.dispose]())),
-    };
+    const running: Running = { target, abort };
     this.#running.set(target.address.node, running);
+    const task = this.#follow(running, abort.signal).finally(() => {
+      abort[Symbol.dispose]();
+      this.#tasks.delete(task);
+    });
+    this.#tasks.add(task);
   }
 
   async #follow(running: Running, signal: AbortSignal): Promise<void> {
