@@ -4,10 +4,11 @@
 // rotation of the key rewrites them one by one.
 import type { Item, Wire } from '../../kube/wire.ts';
 import { StoreReadError, StoreWriteError } from '../errors.ts';
-import type { Durability, Segment, Store, StoreOp, StoreRow, ViewKey } from '../types.ts';
+import type { Durability, Segment, Store, StoreOp, ViewKey } from '../types.ts';
 import type { Member, Members } from './members.ts';
 import { encodeViewRecord, objectPrefix, viewRecordKey, type ViewRecord } from './records.ts';
 import type { FirstListSink } from './list-load.ts';
+import { segmentObjects, type Objects } from './segment-objects.ts';
 import { memberKey, viewId } from './view-key.ts';
 
 /** Hides bytes at rest: seals the records of Secrets, leaves all others as they are. */
@@ -17,11 +18,6 @@ export interface RecordCipher {
   protect(of: { group: string; resource: string }, recordKey: string, record: Buffer): Buffer;
   reveal(of: { group: string; resource: string }, recordKey: string, record: Buffer): Buffer;
 }
-
-type Objects = readonly (readonly [key: string, bytes: Buffer])[];
-
-/** What is read from a segment at once. */
-const pieceBytes = 256 << 10;
 
 export class ViewStorage {
   readonly #key: ViewKey;
@@ -107,33 +103,9 @@ export class ViewStorage {
         });
       return;
     }
-    const sorted = members.sorted();
-    const release = segment.hold();
-    const records = members.allInSegment ? undefined : new Records(this.#store.batches(this.#prefix));
-    try {
-      await records?.begin();
-      const buffer = passing ? Buffer.allocUnsafeSlow(pieceBytes) : undefined;
-      let objects: (readonly [string, Buffer])[] = [];
-      let bytes = 0;
-      for (let index = 0; index < sorted.length;) {
-        const end = endOfRun(sorted, index);
-        const run = sorted.slice(index, end);
-        const runBytes = spanOf(run);
-        if (objects.length > 0 && bytes + runBytes > pieceBytes) {
-          yield objects;
-          objects = [];
-          bytes = 0;
-        }
-        const room = buffer !== undefined && bytes + runBytes <= pieceBytes ? buffer.subarray(bytes) : undefined;
-        for (const object of await this.#run(run, segment, records, room)) objects.push(object);
-        bytes += runBytes;
-        index = end;
-      }
-      if (objects.length > 0) yield objects;
-    } finally {
-      release();
-      await records?.end();
-    }
+    const records = members.allInSegment ? undefined : this.#store.batches(this.#prefix);
+    const reveal = (recordKey: string, record: Buffer): Buffer => this.#cipher.reveal(this.#key, recordKey, record);
+    yield* segmentObjects(members.sorted(), { segment, records, prefix: this.#prefix, reveal, passing });
   }
 
   /** The member of this key, as the cloud gave it. Throws StoreReadError, SealError. */
@@ -241,28 +213,6 @@ export class ViewStorage {
     return this.#segment !== undefined && record.length === 0;
   }
 
-  /** Of members that are next to each other, or of one. */
-  async #run(
-    run: readonly (readonly [string, Member])[],
-    segment: Segment,
-    records: Records | undefined,
-    room: Buffer | undefined,
-  ): Promise<(readonly [string, Buffer])[]> {
-    const first = run[0];
-    if (first === undefined) return [];
-    const from = first[1].at;
-    if (from === undefined) return [[first[0], await this.#recordOf(first[0], records)]];
-    const bytes = await segment.read(from, spanOf(run), room);
-    return run.map(([key, { at = from, length }]) => [key, bytes.subarray(at - from, at - from + length)]);
-  }
-
-  async #recordOf(key: string, records: Records | undefined): Promise<Buffer> {
-    const recordKey = `${this.#prefix}${key}`;
-    const record = await records?.find(recordKey);
-    if (record === undefined) throw new StoreReadError(`${recordKey}: the object is missing`, undefined);
-    return this.#cipher.reveal(this.#key, recordKey, record);
-  }
-
   async #object(key: string, { at, length }: Member): Promise<Buffer> {
     if (at !== undefined && this.#segment !== undefined) return await this.#segment.read(at, length);
     const recordKey = `${this.#prefix}${key}`;
@@ -297,67 +247,6 @@ export class ViewStorage {
 }
 
 const gone = Buffer.alloc(0);
-
-/** Records in order, of one moment. */
-class Records {
-  readonly #batches: AsyncIterator<readonly StoreRow[]>;
-  #rows: readonly StoreRow[] = [];
-  #next = 0;
-
-  constructor(batches: AsyncIterable<readonly StoreRow[]>) {
-    this.#batches = batches[Symbol.asyncIterator]();
-  }
-
-  /** The moment is now. */
-  async begin(): Promise<void> {
-    await this.#read();
-  }
-
-  /** Keys have to be asked for in order. */
-  async find(recordKey: string): Promise<Buffer | undefined> {
-    for (;;) {
-      const row = this.#rows[this.#next];
-      if (row === undefined) {
-        if (!(await this.#read())) return undefined;
-        continue;
-      }
-      if (row[0] > recordKey) return undefined;
-      this.#next += 1;
-      if (row[0] === recordKey) return row[1];
-    }
-  }
-
-  async end(): Promise<void> {
-    await this.#batches.return?.();
-  }
-
-  async #read(): Promise<boolean> {
-    const { done, value } = await this.#batches.next();
-    if (done === true) return false;
-    this.#rows = value;
-    this.#next = 0;
-    return true;
-  }
-}
-
-/** The index after the members that follow each other in the segment and can be read at once; of others, the next index. */
-function endOfRun(sorted: readonly (readonly [string, Member])[], start: number): number {
-  const from = sorted[start]?.[1].at;
-  let end = start + 1;
-  if (from === undefined) return end;
-  for (let last = from; end < sorted.length; end += 1) {
-    const member = sorted[end]?.[1];
-    if (member?.at === undefined || member.at < last || member.at + member.length - from > pieceBytes) break;
-    last = member.at;
-  }
-  return end;
-}
-
-/** Bytes from the first to the last of a run, wherever they are. */
-function spanOf(run: readonly (readonly [string, Member])[]): number {
-  const [first, last] = [run[0]?.[1], run.at(-1)?.[1]];
-  return (last?.at ?? 0) - (first?.at ?? 0) + (last?.length ?? 0);
-}
 
 function itemOf(key: string, { uid, resourceVersion }: Member, bytes: Buffer): Item {
   const slash = key.indexOf('/');
