@@ -3,6 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { benchControllers, controllersTable, fullControllersScale, quickControllersScale } from './controllers.ts';
 import { benchHealth, fullHealthScale, quickHealthScale } from './health.ts';
 import { benchHub, hubMeasurements } from './hub.ts';
 import type { HubReport } from './hub.ts';
@@ -16,6 +17,7 @@ import { benchTunnel, fullTunnelScale, quickTunnelScale, tunnelTable } from './t
 const usage = `npm run bench -- hub [flags]
 npm run bench -- tunnel [--quick]   the tunnel on loopback against a direct connection
 npm run bench -- health [--quick]   what it costs a node to watch its peers, and what a relay carries
+npm run bench -- controllers [--quick]   5,000 nodes, 200 pools, 200 app sets on a real API server
 npm run bench -- return      5,000 hubs that come back to one API server at once, simulated: who calls when; seconds
 
 Measures the hub against a direct connection and against Go's standard reverse proxy, on a real kube-apiserver.
@@ -39,6 +41,7 @@ const parsed = readArguments(process.argv.slice(2));
 if (parsed === 'return') process.stdout.write(benchReturn(1));
 else if (parsed === 'tunnel' || parsed === 'tunnel --quick') await tunnel(parsed !== 'tunnel');
 else if (parsed === 'health' || parsed === 'health --quick') await health(parsed !== 'health');
+else if (parsed === 'controllers' || parsed === 'controllers --quick') await controllers(parsed !== 'controllers');
 else if (typeof parsed === 'string') {
   process.stderr.write(`${parsed}\n\n${usage}`);
   process.exitCode = 2;
@@ -63,6 +66,18 @@ async function health(quick: boolean): Promise<void> {
     process.once(signal, () => stop.abort(new Error(`ended by ${signal}`)));
   const lines = await benchHealth(quick ? quickHealthScale : fullHealthScale, { say, signal: stop.signal });
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+async function controllers(quick: boolean): Promise<void> {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => stop.abort(new Error(`ended by ${signal}`)));
+  }
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const scale = quick ? quickControllersScale : fullControllersScale;
+  const rows = await benchControllers(scale, { say, signal: stop.signal });
+  process.stdout.write(controllersTable(rows));
+  process.exitCode = rows.some(({ met }) => met === false) ? 1 : 0;
 }
 
 async function main({ scale, only, jsonFile, profileFolder }: Arguments): Promise<void> {
@@ -106,10 +121,10 @@ function print(result: HubReport, only: readonly string[]): boolean {
   return missed === 0 && notMeasured === 0 && result.failures.length === 0;
 }
 
-/** `return`, and `tunnel` and `health` with or without `--quick`, are those benchmarks; another string says what is wrong; undefined asks for help. */
+/** `return`, and `tunnel`, `health` and `controllers` with or without `--quick`, are those benchmarks; another string says what is wrong; undefined asks for help. */
 function readArguments(args: readonly string[]): Arguments | string | undefined {
   if (args.length === 1 && args[0] === 'return') return 'return';
-  if (['tunnel', 'health'].includes(args[0] ?? '') && (args.length === 1 || args[1] === '--quick'))
+  if (['tunnel', 'health', 'controllers'].includes(args[0] ?? '') && (args.length === 1 || args[1] === '--quick'))
     return args.slice(0, 2).join(' ');
   try {
     const { values, positionals } = parseArgs({
@@ -130,7 +145,7 @@ function readArguments(args: readonly string[]): Arguments | string | undefined 
     if (name !== 'hub')
       return name === undefined
         ? 'which benchmark?'
-        : `there is no benchmark ${name}; there are hub, tunnel, health and return`;
+        : `there is no benchmark ${name}; there are hub, tunnel, health, controllers and return`;
     if (more.length > 0 && values.only.length === 0) return `${more.join(' ')}: what is that?`;
     const only = [...values.only, ...more].flatMap((list) => list.split(','));
     const unknown = only.filter((measurement) => !(measurement in hubMeasurements));

@@ -11,7 +11,7 @@ import { ControlPlane } from '../../cluster/control-plane.ts';
 import { waitFor } from '../../cluster/commands.ts';
 import { describeWithControlPlane } from '../../cluster/integration.ts';
 import { applyConfig, CertificateAccess, machinery } from './cluster.ts';
-import { HollowPods } from './hollow-pods.ts';
+import { HollowPods } from '../../cluster/hollow-pods.ts';
 
 interface Metadata {
   readonly name: string;

@@ -1,6 +1,6 @@
 // Pods without nodes: what a scheduler and kubelets would do for the pods of one cluster, as far as workloads see it. Pods
 // become ready, unless their image is among the broken ones, and vanish when they are deleted.
-import type { ApiClient } from '../../cluster/api-client.ts';
+import type { ApiClient } from './api-client.ts';
 
 interface Pod {
   readonly metadata: {
