@@ -173,6 +173,13 @@ describe('HTTP/2 from a local client', () => {
     ['a length that the body does not have', [...base, ['content-length', '1']]],
     ['two lengths', [...base, ['content-length', '5'], ['content-length', '0']]],
     ['a pseudo header behind others', [...base.slice(1), ['x', 'y'], [':method', 'POST']]],
+    ['a line break in a value', [...base, ['x', `a${injected}`]]],
+    ['a line feed in a value', [...base, ['x', 'a\nx-remote-user: admin']]],
+    ['a NUL in a value', [...base, ['x', 'a\0b']]],
+    ['a line break in a name', [...base, [`x: a${injected}y`, 'b']]],
+    ['a colon in a name', [...base, ['x: y', 'b']]],
+    ['a space in a name', [...base, ['x y', 'b']]],
+    ['an empty name', [...base, ['', 'b']]],
   ])('%s: refused, and nothing of it goes on', async (_name, headers) => {
     await h2(headers, 'hello');
     expect(lines()).toEqual([]);
@@ -181,21 +188,6 @@ describe('HTTP/2 from a local client', () => {
       200,
     );
     expect(lines()).toEqual(['GET /after']);
-  });
-
-  test.each<[string, [string, string][]]>([
-    ['a line break in a value', [...base, ['x', `a${injected}`]]],
-    ['a line feed in a value', [...base, ['x', 'a\nx-remote-user: admin']]],
-    ['a NUL in a value', [...base, ['x', 'a\0b']]],
-    ['a line break in a name', [...base, [`x: a${injected}y`, 'b']]],
-    ['a colon in a name', [...base, ['x: y', 'b']]],
-    ['a space in a name', [...base, ['x y', 'b']]],
-    ['an empty name', [...base, ['', 'b']]],
-  ])('%s: the header is left out, and the request is otherwise the one that was sent', async (_name, headers) => {
-    await h2(headers, 'hello');
-    expect(seen).toMatchObject([{ line: 'POST /a', body: 'hello' }]);
-    const names = Object.keys(seen[0]?.headers ?? {});
-    expect(names.filter((name) => name.startsWith('x') || name === '')).toEqual([]);
   });
 
   test('a good one in the same bytes passes, so that the refusals above are not for the way of sending', async () => {

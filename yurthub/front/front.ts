@@ -177,6 +177,7 @@ export class Front {
     return new Listener(
       {
         log: this.#parts.log,
+        clock: this.#parts.clock,
         metrics: this.#parts.metrics,
         credentials: this.#serving,
         onExchange: (make) => this.#onExchange(make),

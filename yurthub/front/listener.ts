@@ -1,24 +1,19 @@
 // One TLS listener for HTTP/2 and HTTP/1.1 on one address. Everything about sockets is decided here: limits, timeouts, windows.
 import { constants as crypto } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import http2, {
-  type Http2SecureServer,
-  type Http2Session,
-  type IncomingHttpHeaders,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from 'node:http2';
+import http2, { type Http2SecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import { failure } from '../../kube/status.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Endpoint } from '../../runtime/settings.ts';
 import type { Exchange, ExchangeHooks } from './exchange.ts';
 import { H1Exchange } from './h1-exchange.ts';
-import { H2Exchange } from './h2-exchange.ts';
 import { PlainConnection } from './http1/plain-connection.ts';
 import { RequestFieldNames } from './http1/plain-head.ts';
+import { Connection } from './http2/connection.ts';
 import type { FrontMetrics } from './metrics.ts';
 import { refuse } from './upgrade.ts';
 
@@ -30,6 +25,7 @@ export interface ServingCredentials {
 
 export interface ListenerParts {
   readonly log: Log;
+  readonly clock: Clock;
   readonly metrics: FrontMetrics;
   readonly credentials: ServingCredentials;
   /** Makes the hooks for an exchange, then gets the exchange. Must not throw. */
@@ -46,21 +42,25 @@ const maxHeaderBytes = 64 * 1024;
 const headersTimeoutMs = 20_000;
 const handshakeTimeoutMs = 20_000;
 const keepAliveTimeoutMs = 120_000;
-/** An upload holds at most this much unread per stream; on loopback more gains nothing. */
-const streamWindowBytes = 128 * 1024;
-const sessionWindowBytes = 1024 * 1024;
-const maxConcurrentStreams = 2_000;
+
+const connectionSettings = {
+  maxStreams: 2_000,
+  maxHeaderBytes,
+  maxHeaderFields: 500,
+  // An upload holds at most this much unread; on loopback more gains nothing.
+  streamWindowBytes: 128 * 1024,
+  connectionWindowBytes: 1024 * 1024,
+  handshakeMs: handshakeTimeoutMs,
+} as const;
 
 export class Listener {
   readonly #parts: ListenerParts;
   readonly #settings: ListenerSettings;
   readonly #server: Http2SecureServer;
   readonly #sockets = new Set<Duplex>();
-  /** `session.socket` is a proxy that throws once the session is over; these are the sockets themselves. */
-  readonly #sessions = new Map<Http2Session, TLSSocket>();
   readonly #plain = new Set<PlainConnection>();
   readonly #names = new RequestFieldNames();
-  #accepted: TLSSocket | undefined;
+  readonly #connections = new Set<Connection>();
 
   constructor(parts: ListenerParts, settings: ListenerSettings) {
     this.#parts = parts;
@@ -91,14 +91,12 @@ export class Listener {
     return new Promise((resolve) => {
       // close() calls back with an error where listen() had failed: nothing is open then.
       this.#server.close(() => resolve());
-      for (const session of this.#sessions.keys()) session.close();
-      for (const connection of this.#plain) connection.close();
+      for (const connection of [...this.#connections, ...this.#plain]) connection.close();
     });
   }
 
   /** Ends everything at once. */
   destroy(): void {
-    for (const session of this.#sessions.keys()) session.destroy();
     for (const socket of this.#sockets) socket.destroy();
   }
 
@@ -112,17 +110,6 @@ export class Listener {
       requestCert: true,
       rejectUnauthorized: false,
       handshakeTimeout: handshakeTimeoutMs,
-      maxHeaderListPairs: 500,
-      maxSessionMemory: 64,
-      // A kubelet or a controller may cancel all its watches at once; only a flood beyond that is one.
-      streamResetBurst: 2 * maxConcurrentStreams,
-      streamResetRate: 200,
-      settings: {
-        enablePush: false,
-        maxConcurrentStreams,
-        maxHeaderListSize: maxHeaderBytes,
-        initialWindowSize: streamWindowBytes,
-      },
       ...({ maxHeaderSize: maxHeaderBytes, insecureHTTPParser: false, highWaterMark: 64 * 1024 } as object),
     });
     Object.assign(server, {
@@ -139,22 +126,10 @@ export class Listener {
     server.on('request', (request: unknown, response: unknown) => {
       this.#parts.onExchange((hooks) => new H1Exchange(request as IncomingMessage, response as ServerResponse, hooks));
     });
-    // Listening for 'request' makes node wrap every HTTP/2 stream for its compatibility API as well.
-    server.removeAllListeners('stream');
-    // Node's own listener makes HTTP/2 sessions, and gives connections without HTTP/2 to its HTTP/1.1 parser.
+    // Node's own listener, which gives connections without HTTP/2 to its HTTP/1.1 parser.
     const nodes = server.listeners('secureConnection')[0] as (socket: TLSSocket) => void;
     server.removeAllListeners('secureConnection');
     server.on('secureConnection', (socket) => this.#onSecure(socket, nodes.bind(server)));
-    server.on('session', (session) => this.#onSession(session));
-    server.on(
-      'stream',
-      (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: readonly string[]) => {
-        const socket = stream.session === undefined ? undefined : this.#sessions.get(stream.session);
-        // The session can be gone by the time the stream is announced.
-        if (socket === undefined || stream.destroyed) stream.on('error', () => undefined);
-        else this.#parts.onExchange((hooks) => new H2Exchange(stream, headers, rawHeaders, socket, hooks));
-      },
-    );
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
       this.#parts.onUpgrade(request, socket as TLSSocket, head),
     );
@@ -170,7 +145,6 @@ export class Listener {
       socket.destroy();
     });
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#onClientError(error, socket));
-    server.on('sessionError', () => undefined);
     return server;
   }
 
@@ -186,9 +160,11 @@ export class Listener {
 
   #onSecure(socket: TLSSocket, handOver: (socket: TLSSocket) => void): void {
     if (socket.alpnProtocol === 'h2') {
-      // The session is made, and announced, within this call.
-      this.#accepted = socket;
-      handOver(socket);
+      const { clock, metrics, onExchange } = this.#parts;
+      const parts = { clock, onExchange, onMalformed: () => metrics.malformed.inc() };
+      const connection = new Connection(socket, parts, connectionSettings);
+      this.#connections.add(connection);
+      socket.once('close', () => this.#connections.delete(connection));
       return;
     }
     const plain = new PlainConnection(
@@ -205,13 +181,6 @@ export class Listener {
     );
     this.#plain.add(plain);
     socket.once('close', () => this.#plain.delete(plain));
-  }
-
-  #onSession(session: ServerHttp2Session): void {
-    if (this.#accepted !== undefined) this.#sessions.set(session, this.#accepted);
-    session.setLocalWindowSize(sessionWindowBytes);
-    session.on('close', () => this.#sessions.delete(session));
-    session.on('error', () => undefined);
   }
 
   #onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {

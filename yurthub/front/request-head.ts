@@ -46,19 +46,7 @@ export function isConnectionHeader(name: string): boolean {
   return name.charCodeAt(0) === 0x3a || hopByHop.has(name);
 }
 
-/** The head of an HTTP/2 answer as node's flat list: one pass, and nothing that node would copy again. */
-export function flatAnswerHead(statusCode: number, headers: Headers): string[] {
-  const flat = [':status', String(statusCode)];
-  for (const name in headers) {
-    const value = headers[name];
-    if (value === undefined || isConnectionHeader(name)) continue;
-    if (typeof value === 'string') flat.push(name, value);
-    else for (const one of value) flat.push(name, one);
-  }
-  return flat;
-}
-
-/** Headers of an answer without those that concern one connection: HTTP/2 forbids them, HTTP/1.1 writes its own. */
+/** Headers of an answer without those that concern one connection. */
 export function responseHeaders(headers: Headers): Record<string, string | string[]> {
   const kept: Record<string, string | string[]> = {};
   for (const name in headers) {
