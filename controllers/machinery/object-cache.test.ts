@@ -52,6 +52,16 @@ test('a list that is older than our own write does not undo it', () => {
   expect(log).toEqual(['a: - -> red', 'a: red -> blue', 'b: - -> green']);
 });
 
+test('the answer to a write that comes after the news that the object is gone does not bring it back', () => {
+  const { cache, log } = cacheWithLog();
+  cache.put(thing('a', 5));
+  cache.remove(thing('a', 9));
+  cache.written(thing('a', 7, 'blue'));
+  expect([...cache.values()]).toEqual([]);
+  cache.written(thing('a', 12, 'green', 'made again'));
+  expect(log).toEqual(['a: - -> red', 'a: red -> -', 'a: - -> green']);
+});
+
 test('a cluster that was restored from a backup goes back', () => {
   const { cache } = cacheWithLog();
   cache.replace([thing('a', 50, 'blue'), thing('b', 51)], '60');

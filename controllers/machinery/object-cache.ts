@@ -13,6 +13,9 @@ export interface Change<T extends ApiObject> {
 
 export type IndexFunctions<T> = Readonly<Record<string, (object: T) => readonly string[]>>;
 
+/** Far more than can be gone while one request is answered. */
+const maxGone = 10_000;
+
 export class ObjectCache<T extends ApiObject> {
   readonly #objects = new Map<string, T>();
   readonly #indexFunctions: IndexFunctions<T>;
@@ -20,6 +23,8 @@ export class ObjectCache<T extends ApiObject> {
   readonly #changed: (change: Change<T>) => void;
   /** Versions of our own writes since the present list began: that list may be older. */
   #writtenSince = new Map<string, string>();
+  /** UIDs of what is gone, the latest last: the answer to a write of ours may come after the news that the object is gone. */
+  readonly #gone = new Set<string>();
 
   constructor(indexFunctions: IndexFunctions<T>, changed: (change: Change<T>) => void) {
     this.#indexFunctions = indexFunctions;
@@ -56,6 +61,7 @@ export class ObjectCache<T extends ApiObject> {
 
   /** What a write of our own gave: reconciles see it before the watch tells. */
   written(object: T): void {
+    if (this.#gone.has(object.metadata.uid)) return;
     this.#writtenSince.set(keyOf(object.metadata), object.metadata.resourceVersion);
     this.put(object);
   }
@@ -63,6 +69,7 @@ export class ObjectCache<T extends ApiObject> {
   /** A watch said that it is gone; `object` is its last state. */
   remove(object: T): void {
     const key = keyOf(object.metadata);
+    this.#bury(object);
     const before = this.#objects.get(key);
     // Made again meanwhile, by ourselves: what is gone is an earlier one.
     if (before === undefined || (before.metadata.uid !== object.metadata.uid && !isNewer(object, before))) return;
@@ -102,7 +109,14 @@ export class ObjectCache<T extends ApiObject> {
     if (before === undefined || !sameButVersion(before, after)) this.#changed({ key, before, after });
   }
 
+  #bury({ metadata }: ApiObject): void {
+    this.#gone.add(metadata.uid);
+    const [oldest] = this.#gone;
+    if (this.#gone.size > maxGone && oldest !== undefined) this.#gone.delete(oldest);
+  }
+
   #drop(key: string, before: T): void {
+    this.#bury(before);
     this.#unindex(key, before);
     this.#objects.delete(key);
     this.#changed({ key, before, after: undefined });
