@@ -6,6 +6,7 @@ import type { Log } from '../runtime/log.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Controllers } from './controllers.ts';
 import { evictionGuard } from './eviction-guard/controllers.ts';
+import { electionOf } from './machinery/leader-election.ts';
 import { KubeconfigAccess } from './machinery/kubeconfig-access.ts';
 import { controllerFactories } from './registry.ts';
 import type { ControllersSettings } from './settings.ts';
@@ -21,5 +22,8 @@ export async function runControllers(
   const parts = { access, log, clock: systemClock, metrics: new Metrics(), random: Math.random };
   const identity = `${hostname()}_${randomUUID()}`;
   const guard = settings.evictionGuard ? [evictionGuard({ staySeconds: settings.podStaySeconds })] : [];
-  await new Controllers(parts, { ...settings, version, identity }, [...controllerFactories, ...guard]).run(signal);
+  await new Controllers(parts, { ...settings, version, identity, election: electionOf(settings.leaseSeconds) }, [
+    ...controllerFactories,
+    ...guard,
+  ]).run(signal);
 }

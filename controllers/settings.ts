@@ -11,6 +11,13 @@ export const controllersSettingsSchema = {
     default: 'kube-system',
     doc: 'Namespace of the Lease holdfast-controllers, by which one of several replicas leads.',
   },
+  leaseSeconds: {
+    type: 'count',
+    default: 15,
+    min: 3,
+    max: 300,
+    doc: 'So long after the last sign of the leader another replica takes over, in seconds; the leader itself gives up after two thirds of it.',
+  },
   requestsPerSecond: {
     type: 'count',
     default: 200,

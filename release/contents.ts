@@ -50,6 +50,7 @@ export function archiveFiles(architecture: Architecture, sources: Sources): Arch
     copy('config/node/holdfast-node.service', 'systemd/holdfast-node.service'),
     copy('config/tunnel/holdfast-tunnel-agent.service', 'systemd/holdfast-tunnel-agent.service'),
     copy('config/tunnel/holdfast-tunnel-server.service', 'systemd/holdfast-tunnel-server.service'),
+    copy('config/controllers/holdfast-controllers.service', 'systemd/holdfast-controllers.service'),
     ...manifests(root).map((file) => copy(file, file)),
     copy('LICENSE', 'LICENSE'),
     ...packages.map((item): ArchiveFile => {

@@ -8,11 +8,12 @@ import { autonomy } from './autonomy.ts';
 import type { Drill, DrillContext } from './drill.ts';
 import { health } from './health.ts';
 import { kubeadm } from './kubeadm.ts';
+import { poolsDrill } from './pools.ts';
 import { Report } from './report.ts';
 import { services } from './services.ts';
 import { tunnel } from './tunnel.ts';
 
-const drills: readonly Drill[] = [autonomy, services, tunnel, health, kubeadm];
+const drills: readonly Drill[] = [autonomy, services, tunnel, health, kubeadm, poolsDrill];
 const longestMs = { quick: 12 * 60_000, full: 90 * 60_000 };
 /** A log beyond that is of no use in a report, and would fill the disk. */
 const keptLogBytes = 50 << 20;

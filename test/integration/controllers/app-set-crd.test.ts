@@ -4,10 +4,10 @@ import path from 'node:path';
 import { parse } from 'yaml';
 import { deploymentSpec, daemonSetSpec, statefulSetSpec } from '../../../controllers/app-set/sample-specs.testing.ts';
 import type { WorkloadSpec, YurtAppSetSpec } from '../../../controllers/app-set/types.ts';
+import { applyConfig } from '../../cluster/apply-config.ts';
 import { ControlPlane } from '../../cluster/control-plane.ts';
 import { describeWithApiserver } from '../../cluster/integration.ts';
 import { projectRoot } from '../../cluster/project-root.ts';
-import { applyConfig } from './cluster.ts';
 
 const collection = '/apis/apps.openyurt.io/v1beta1/namespaces/default/yurtappsets';
 const samples = path.join(projectRoot(), 'config', 'samples');

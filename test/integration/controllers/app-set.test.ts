@@ -7,10 +7,11 @@ import { ControllerRun } from '../../../controllers/machinery/controller.ts';
 import { EventRecorder } from '../../../controllers/machinery/event-recorder.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { nullLog } from '../../../runtime/log.ts';
+import { applyConfig } from '../../cluster/apply-config.ts';
 import { ControlPlane } from '../../cluster/control-plane.ts';
 import { waitFor } from '../../cluster/commands.ts';
 import { describeWithControlPlane } from '../../cluster/integration.ts';
-import { applyConfig, CertificateAccess, machinery } from './cluster.ts';
+import { CertificateAccess, machinery } from './cluster.ts';
 import { HollowPods } from '../../cluster/hollow-pods.ts';
 
 interface Metadata {

@@ -8,11 +8,12 @@ import { nodeSubject, requestPem } from '../../../controllers/certificate-approv
 import { systemClock } from '../../../runtime/clock.ts';
 import { Metrics } from '../../../runtime/metrics.ts';
 import { nullLog } from '../../../runtime/log.ts';
+import { applyConfig } from '../../cluster/apply-config.ts';
 import { waitFor } from '../../cluster/commands.ts';
 import type { PemPair } from '../../cluster/certificates.ts';
 import { ControlPlane } from '../../cluster/control-plane.ts';
 import { describeWithControlPlane } from '../../cluster/integration.ts';
-import { applyConfig, ServiceAccountAccess } from './cluster.ts';
+import { ServiceAccountAccess } from './cluster.ts';
 
 interface Csr {
   readonly status?: {

@@ -1,7 +1,7 @@
 // The CRD of NodePool on a real API server: what it takes, what it refuses, and what it says then.
+import { applyConfig } from '../../cluster/apply-config.ts';
 import { ControlPlane } from '../../cluster/control-plane.ts';
 import { describeWithApiserver } from '../../cluster/integration.ts';
-import { applyConfig } from './cluster.ts';
 
 const collection = '/apis/apps.openyurt.io/v1beta2/nodepools';
 

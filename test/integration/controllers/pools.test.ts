@@ -5,10 +5,11 @@ import { controllerFactories } from '../../../controllers/registry.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { Metrics } from '../../../runtime/metrics.ts';
 import type { Log } from '../../../runtime/log.ts';
+import { applyConfig } from '../../cluster/apply-config.ts';
 import { waitFor } from '../../cluster/commands.ts';
 import { ControlPlane } from '../../cluster/control-plane.ts';
 import { describeWithApiserver } from '../../cluster/integration.ts';
-import { applyConfig, ServiceAccountAccess } from './cluster.ts';
+import { ServiceAccountAccess } from './cluster.ts';
 
 interface Pool {
   readonly metadata: { readonly finalizers?: string[]; readonly deletionTimestamp?: string };

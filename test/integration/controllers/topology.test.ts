@@ -5,11 +5,12 @@ import { protobufWire } from '../../../kube/protobuf/protobuf-wire.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { nullLog } from '../../../runtime/log.ts';
 import { Metrics } from '../../../runtime/metrics.ts';
+import { applyConfig } from '../../cluster/apply-config.ts';
 import { waitFor } from '../../cluster/commands.ts';
 import { ControlPlane } from '../../cluster/control-plane.ts';
 import { describeWithApiserver } from '../../cluster/integration.ts';
 import { HubUnderTest } from '../hub-under-test.ts';
-import { applyConfig, ServiceAccountAccess } from './cluster.ts';
+import { ServiceAccountAccess } from './cluster.ts';
 
 const label = 'apps.openyurt.io/nodepool';
 const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
