@@ -140,10 +140,12 @@ async function assets(): Promise<number> {
   const calls = haveAll(apiserverPrograms)
     ? ['describeWithControlPlane(']
     : ['describeWithControlPlane(', 'describeWithApiserver('];
-  const suites = globSync('**/*.test.ts', { cwd: root, exclude: ['node_modules/**', 'dist/**'] }).filter((file) => {
-    const text = readFileSync(path.join(root, file), 'utf8');
-    return calls.some((call) => text.includes(call));
-  });
+  const suites = globSync('**/*.{test,controllers}.ts', { cwd: root, exclude: ['node_modules/**', 'dist/**'] }).filter(
+    (file) => {
+      const text = readFileSync(path.join(root, file), 'utf8');
+      return calls.some((call) => text.includes(call));
+    },
+  );
   const missing = controlPlanePrograms.filter((program) => findBinary(program) === undefined);
   console.error(`No ${missing.join(', ')}: ${why}.`);
   console.error(`These integration suites will not run:\n${suites.map((file) => `  ${file}`).join('\n')}`);
