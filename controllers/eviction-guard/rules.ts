@@ -14,6 +14,8 @@ export const timing = {
   /** A report counts for so long after it came, and a probe in it for so long after it ended. */
   report: 25,
   probe: 30,
+  /** Members that have seen each other for so long are on one side. */
+  together: 30,
   /** Silence that several witnesses must have seen, each by itself; one with whom others agree; and one alone. */
   silence: 20,
   agreedSilence: 40,
@@ -271,7 +273,8 @@ function sidesOf(heard: readonly MemberEvidence[]): ReadonlyMap<string, string> 
     if (current === undefined || current.ageSeconds >= timing.report || current.report.peers.length === 0) continue;
     if (!parents.has(name)) parents.set(name, name);
     for (const peer of current.report.peers)
-      if (isKnown.has(peer.name) && peer.state !== 'silent' && peer.state !== 'new')
+      // Sides that have only just come together: what their witnesses say is still of before.
+      if (isKnown.has(peer.name) && peer.state === 'up' && peer.forSeconds >= timing.together)
         parents.set(sideOf(peer.name), sideOf(name));
   }
   return new Map([...parents.keys()].map((name) => [name, sideOf(name)]));
