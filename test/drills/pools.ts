@@ -5,6 +5,7 @@ import { applyConfig } from '../cluster/apply-config.ts';
 import { waitFor } from '../cluster/commands.ts';
 import { ControlPlane } from '../cluster/control-plane.ts';
 import type { Drill, DrillContext } from './drill.ts';
+import { appSets } from './pools/app-sets.ts';
 import { Fleet, pools, seeded, type PoolObject } from './pools/fleet.ts';
 import { replicaNames, Replicas, type ReplicaName } from './pools/replicas.ts';
 import { expectThat } from './report.ts';
@@ -46,6 +47,7 @@ export const poolsDrill: Drill = {
     if (wanted('e')) await report.part('(e) a hand-over', () => handOver(context, replicas));
     await report.part('(f) then nothing is written', () => quiet(context, replicas));
     if (wanted('g')) await report.part("(g) beside OpenYurt's manager", () => besideOpenYurt(context, plane, replicas));
+    if (wanted('h')) await report.part('(h) app sets over pools', () => appSets(context));
   },
 };
 
