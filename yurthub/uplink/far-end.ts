@@ -122,8 +122,8 @@ export class FarEnd {
 export const quickSettings = {
   ...defaultUplinkSettings,
   dialTimeoutMs: 5_000,
-  unansweredMs: 40,
-  pingTimeoutMs: 80,
+  unansweredMs: 100,
+  pingTimeoutMs: 500,
   probeMinMs: 20,
   probeMaxMs: 40,
 };
