@@ -128,3 +128,25 @@ test('a target that ends first can still be written to', async () => {
   near.end('afterwards');
   expect(await got.promise).toBe('afterwards');
 });
+
+test.each(['target', 'client'])(
+  'a %s that sends much and closes at once: a slow reader gets all of it, and then the end',
+  async (who) => {
+    const whole = 8 << 20;
+    const closes = (socket: net.Socket): void => void socket.end(Buffer.alloc(whole), () => socket.destroy());
+    const reader = Promise.withResolvers<net.Socket>();
+    const near = await client((socket) => (who === 'target' ? closes(socket) : reader.resolve(socket)));
+    if (who === 'target') reader.resolve(near);
+    else closes(near);
+    const slow = await reader.promise;
+    let bytes = 0;
+    for await (const chunk of slow) {
+      bytes += (chunk as Buffer).length;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    slow.end();
+    expect(bytes).toBe(whole);
+    for (const { outcome, forthBytes, backBytes } of await Promise.all(results))
+      expect({ outcome, bytes: who === 'target' ? backBytes : forthBytes }).toEqual({ outcome: 'ended', bytes: whole });
+  },
+);

@@ -2,6 +2,7 @@
 // same are told apart from it, told of, and never mixed up.
 import { runFully, waitFor } from '../../cluster/commands.ts';
 import { expectThat } from '../report.ts';
+import { endings } from './endings.ts';
 import { podOf, type TunnelStage } from './stage.ts';
 import { throughput } from './throughput.ts';
 import { expectResult } from './verbs.ts';
@@ -26,7 +27,10 @@ export async function dnat(stage: TunnelStage): Promise<void> {
   await stage.applyConfig('rbac-dnat.yaml');
   const node = await stage.addNode(lone, loneLan);
   const { url: server } = await plane.startSecondApiserver([]);
-  if (!stage.quick) await throughput(stage, node, server);
+  if (!stage.quick) {
+    await throughput(stage, node, server);
+    await endings(stage, node, server);
+  }
   await stage.stopServer();
   await stage.startServer({ dnat: true }, capabilities);
   try {

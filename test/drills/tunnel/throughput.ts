@@ -32,7 +32,7 @@ export async function throughput(stage: TunnelStage, node: EdgeNode, direct: str
 
 /** In MB/s. */
 async function rate(stage: TunnelStage, name: string, flags: readonly string[]): Promise<number> {
-  // Without an end: what an exec still has to send when its command ends may be lost in the container runtime.
+  // Without an end: what is missing of an exec whose command ends is the subject of endings.ts.
   const command = stage.kubectlArgv([...flags, 'exec', podOf(name), '--', 'cat', '/dev/zero']);
   const startMs = performance.now();
   const { stdout } = await runFully(['sh', '-c', `"$@" 2>/dev/null | head -c ${bytes} | wc -c`, 'sh', ...command], {
