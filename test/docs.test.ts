@@ -1,4 +1,4 @@
-// Holds docs/metrics.md and docs/errors.md together with the code, in both directions. Rows are read by their columns, so a
+// Holds docs/metrics.md and docs/errors.md together with the code, in both directions, and the decisions in order. Rows are read by their columns, so a
 // row that lacks one fails as well.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -158,4 +158,13 @@ describe('docs/errors.md', () => {
     const used = new Set(sources.flatMap((file) => read(file).match(/\bERR_[A-Z0-9_]*[A-Z0-9]/g) ?? []));
     expect([...used].sort()).toEqual([...rows.map((row) => row[1]!), ...codesOfNode].sort());
   });
+});
+
+test('decisions are numbered in order, each once, in name and title', () => {
+  const files = readdirSync(path.join(root, 'docs', 'decisions')).sort();
+  for (const [index, file] of files.entries()) {
+    const number = index + 1;
+    expect(file).toMatch(new RegExp(`^${String(number).padStart(4, '0')}-[a-z0-9-]+\\.md$`));
+    expect(read(path.join('docs', 'decisions', file))).toMatch(new RegExp(`^# ${number}\\. `));
+  }
 });
