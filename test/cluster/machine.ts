@@ -1,6 +1,7 @@
 // A machine of a cluster: namespaces, a network port and a cgroup of its own on this one. Process 1 is a shell that only waits,
 // so that killing it is a power cut. What runs on it, and which folders are its own, is the business of those who extend it.
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import path from 'node:path';
 import { createCgroup, removeCgroup } from './cgroups.ts';
 import { run, runFully, waitFor } from './commands.ts';
@@ -160,7 +161,10 @@ export class Machine {
   async openPort(port: number): Promise<string> {
     const socket = path.join(this.#settings.folder, `port-${port}.sock`);
     const name = this.processName(`port-${port}`);
-    if (this.processes.running(name)) return socket;
+    if (this.processes.running(name)) {
+      await this.#accepts(socket);
+      return socket;
+    }
     rmSync(socket, { force: true });
     const script = path.join(projectRoot(), 'test', 'cluster', 'port-relay.ts');
     const namespace = `--net=/run/netns/${this.site.nodeNamespace}`;
@@ -176,8 +180,13 @@ export class Machine {
       String(port),
     ];
     await this.processes.start(name, argv, { logFile: this.logFile(`port-${port}`) });
-    await waitFor(`${socket} is there`, () => existsSync(socket), { deadlineMs: 5_000, everyMs: 10 });
+    await this.#accepts(socket);
     return socket;
+  }
+
+  /** A socket stands in its folder a moment before connections to it are taken. */
+  async #accepts(socket: string): Promise<void> {
+    await waitFor(`${socket} takes connections`, () => connects(socket), { deadlineMs: 10_000, everyMs: 10 });
   }
 
   ctr(args: readonly string[], options: RunOptions = {}): Promise<string> {
@@ -240,4 +249,14 @@ export class Machine {
   protected processName(name: string): string {
     return `${this.name}.${name}`;
   }
+}
+
+function connects(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
 }

@@ -211,10 +211,16 @@ export class PathMonitor {
     this.#unansweredTimer = this.#parts.clock.after(againMs, () => this.#lookAtUnanswered());
   }
 
-  #armIdle(): void {
+  #armIdle(waitedMs = 0): void {
     const { clock } = this.#parts;
     const { idlePingMs, idlePingWithRelayMs } = this.#settings;
-    this.#idleTimer = clock.after(this.#path.hasRelay ? idlePingWithRelayMs : idlePingMs, () => {
+    const tickMs = Math.min(idlePingMs, idlePingWithRelayMs);
+    this.#idleTimer = clock.after(tickMs, () => {
+      // Asked anew each time: a relay that opens meanwhile must not wait for the end of a long pause.
+      if (!this.#path.hasRelay && waitedMs + tickMs < idlePingMs) {
+        this.#armIdle(waitedMs + tickMs);
+        return;
+      }
       const sessions = this.#path.openSessions();
       // What arrives by itself is a sign of life: on a metered link a ping more is paid for.
       const quiet = sessions.some((session) => this.#arrivedAtTick.get(session) === session.bytesRead);

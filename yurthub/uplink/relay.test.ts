@@ -29,21 +29,22 @@ interface Stage {
   readonly relayed: () => number;
 }
 
-async function stage(settings: ConstructorParameters<typeof TestUplink>[1] = {}): Promise<Stage> {
+async function stage(settings: ConstructorParameters<typeof TestUplink>[1] = {}, isOpen = true): Promise<Stage> {
   const far = await FarEnd.start(handler);
   closers.push(() => far.close());
   const own = new TcpRelay({ host: '127.0.0.1', port: far.port }, { port: 0 });
   await own.listen();
   closers.push(() => own.close());
   let relayed = 0;
+  let relayPort = isOpen ? far.port : 0;
   const relay: RelayWay = {
     get isOpen() {
-      return made.relayPort !== 0;
+      return relayPort !== 0;
     },
     open: async (target) => {
       expect(target).toMatchObject({ host: '127.0.0.1', port: own.port });
-      if (made.relayPort === 0) throw new Error('no peer has a way out');
-      const socket = net.connect({ host: '127.0.0.1', port: made.relayPort, noDelay: true });
+      if (relayPort === 0) throw new Error('no peer has a way out');
+      const socket = net.connect({ host: '127.0.0.1', port: relayPort, noDelay: true });
       await once(socket, 'connect');
       relayed += 1;
       return socket;
@@ -65,8 +66,19 @@ async function stage(settings: ConstructorParameters<typeof TestUplink>[1] = {})
   closers.push(() => hub.stop());
   const changes: CloudAccess[] = [];
   hub.uplink.onAccessChange((access) => changes.push(access));
-  const made: Stage = { far, own, hub, changes, relayPort: far.port, relayed: () => relayed };
-  return made;
+  return {
+    far,
+    own,
+    hub,
+    changes,
+    get relayPort() {
+      return relayPort;
+    },
+    set relayPort(port) {
+      relayPort = port;
+    },
+    relayed: () => relayed,
+  };
 }
 
 async function ask(hub: TestUplink, target = '/a', kind: 'node' | 'bearer' = 'node'): Promise<string> {
@@ -171,6 +183,15 @@ test('with a relay at hand a silent way is known soon, though nobody asks for an
   expect(await ask(hub)).toBe('live');
   await own.cut('blackhole');
   await access(hub, { reachable: true, own: false });
+});
+
+test('so it is when the relay was not at hand from the start', async () => {
+  const soon = { idlePingMs: 60_000, idlePingWithRelayMs: 50, pingTimeoutWithRelayMs: 1_000 };
+  const made = await stage(soon, false);
+  expect(await ask(made.hub)).toBe('live');
+  made.relayPort = made.far.port;
+  await made.own.cut('blackhole');
+  await access(made.hub, { reachable: true, own: false });
 });
 
 test('without a relay at hand the own way is sought as ever', async () => {
