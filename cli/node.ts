@@ -1,5 +1,4 @@
 // holdfast node: reads the settings, runs the hub until a signal says to stop, and the tunnel agent beside it if asked to.
-import v8 from 'node:v8';
 import { LinkedAbort } from '../runtime/linked-abort.ts';
 import type { Endpoint, RawSettings } from '../runtime/settings.ts';
 import type { Detour } from '../tunnel-agent/detour.ts';
@@ -29,8 +28,6 @@ export async function runNodeCommand(
   { tunnelConfig, ...flags }: RawSettings,
   parts: Pick<CommandLineParts, 'signal' | 'version' | 'proxy'>,
 ): Promise<void> {
-  // TurboFan's code is 6 MiB that nothing else needs, and what Maglev makes costs as much per request (docs/decisions/0016).
-  v8.setFlagsFromString('--no-turbofan');
   const settings = readNodeSettings(flags);
   // Health and agent need each other: a peer's way out for the one, and where that may lead from the other.
   let neighbours = noNeighbours;
