@@ -65,6 +65,7 @@ async function talk(port: number, text: string): Promise<string> {
     port,
     cert: pair.certificate,
     key: pair.key,
+    // Here and below the port is what is tested: whom a client believes is dial-peer's matter.
     rejectUnauthorized: false,
   });
   let heard = '';

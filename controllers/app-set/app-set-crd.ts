@@ -1,5 +1,6 @@
 // YurtAppSet `apps.openyurt.io/v1beta1` as OpenYurt defines it, and what Holdfast adds: daemonSetTemplate, rollout,
 // poolLossGraceSeconds, the pools in the status, and rules that name the fix. An object of OpenYurt's means the same here.
+import { conditionAbout } from '../crds/condition.ts';
 import type { CustomResource, Column } from '../crds/custom-resource.ts';
 import {
   anyObject,
@@ -244,17 +245,7 @@ export const appSetSpec = object(
   { doc: 'How the application should be.' },
 );
 
-export const condition = object(
-  {
-    type: optional(text({ doc: 'PoolFound, AppDispatched, AppUpdated, AppReady or AppDeleted.' })),
-    status: optional(text({ doc: 'True, False or Unknown.' })),
-    observedGeneration: optional(integer({ doc: 'The generation of the spec that it is about.' }, 'int64')),
-    lastTransitionTime: optional(time({ doc: 'When status changed last.' })),
-    reason: optional(text({ doc: 'One word.' })),
-    message: optional(text({ doc: 'For people.' })),
-  },
-  { doc: 'One thing that was observed.' },
-);
+export const condition = conditionAbout('PoolFound, AppDispatched, AppUpdated, AppReady or AppDeleted.');
 
 export const poolStates = ['Complete', 'Degraded', 'Updating', 'Waiting', 'Failed', 'Absent', 'Lost'] as const;
 

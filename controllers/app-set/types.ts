@@ -1,16 +1,8 @@
 // The objects that the controller of YurtAppSets reads and makes, and the names of what it writes on them.
 // Only the shape that OpenYurt's CRD asks for can be relied on: a cluster may hold that one, which checks less than ours.
 import type { TypeOf } from '../crds/schema.ts';
+import type { OwnerReference } from '../machinery/resource.ts';
 import type { appSetSpec, appSetStatus, condition, poolStatus } from './app-set-crd.ts';
-
-export interface OwnerReference {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly name: string;
-  readonly uid: string;
-  readonly controller?: boolean;
-  readonly blockOwnerDeletion?: boolean;
-}
 
 export interface ObjectMeta {
   readonly name: string;

@@ -1,5 +1,6 @@
 // NodePool `apps.openyurt.io/v1beta2` as OpenYurt defines it, and what Holdfast adds: rules that name the fix, a selector, and
 // observedGeneration. Fields of OpenYurt's leader hubs are accepted and mean nothing here.
+import { conditionAbout } from '../crds/condition.ts';
 import type { CustomResource } from '../crds/custom-resource.ts';
 import {
   boolean,
@@ -183,17 +184,7 @@ export const nodePoolSpec = object(
   },
 );
 
-const condition = object(
-  {
-    type: optional(text({ doc: 'What the condition is about.' })),
-    status: optional(text({ doc: 'True, False or Unknown.' })),
-    observedGeneration: optional(integer({ doc: 'The generation of the spec that it is about.' }, 'int64')),
-    lastTransitionTime: optional(time({ doc: 'When status changed last.' })),
-    reason: optional(text({ doc: 'One word.' })),
-    message: optional(text({ doc: 'For people.' })),
-  },
-  { doc: 'One thing that was observed.' },
-);
+const condition = conditionAbout('What the condition is about.');
 
 export const nodePoolStatus = object(
   {
