@@ -1,8 +1,11 @@
-// Nodes as every controller here sees them: one informer for all. Heartbeats, images and volumes are not kept, so that the largest
-// part of what kubelets write all day wakes nobody and takes no room.
+// Nodes as every controller here sees them: one informer for all. Images and volumes are not kept, and of the heartbeats one, for
+// the eviction guard alone: the largest part of what kubelets write all day wakes nobody else and takes no room.
 import { nodePoolLabel } from '../peers/membership.ts';
-import type { Collection } from './machinery/informer.ts';
+import { watch, type Watch, type WatchOptions } from './machinery/controller.ts';
+import type { Collection, Informer } from './machinery/informer.ts';
+import type { Change } from './machinery/object-cache.ts';
 import { withoutManagedFields, type ApiObject, type Resource } from './machinery/resource.ts';
+import { same } from './machinery/same.ts';
 
 export interface NodeTaint {
   readonly key: string;
@@ -23,6 +26,10 @@ export interface Node extends ApiObject {
   readonly status: {
     readonly addresses: readonly { readonly type: string; readonly address: string }[];
     readonly conditions: readonly NodeCondition[];
+    /** `nodeInfo.bootID`. */
+    readonly bootID?: string;
+    /** Of the kubelet, in the Ready condition. */
+    readonly heartbeat?: string;
   };
 }
 
@@ -49,6 +56,15 @@ export function isReady({ status }: Node): boolean {
   return status.conditions.some(({ type, status: value }) => type === 'Ready' && value === 'True');
 }
 
+/** As `watch`, for whoever does not ask when a kubelet was last heard: a new heartbeat alone is no change. */
+export function watchNodes(
+  informer: Informer<Node, 'pool'>,
+  keysOf: (change: Change<Node>) => Iterable<string>,
+  options: WatchOptions = {},
+): Watch {
+  return watch(informer, (change) => (isHeartbeatOnly(change) ? [] : keysOf(change)), options);
+}
+
 /** The pools that a change of a node concerns: the one that it left, and the one that it came to. */
 export function poolsOfChange({
   before,
@@ -61,8 +77,29 @@ export function poolsOfChange({
   return [...new Set(pools)];
 }
 
+function isHeartbeatOnly({ before, after }: Change<Node>): boolean {
+  if (before === undefined || after === undefined || before.status.heartbeat === after.status.heartbeat) return false;
+  const { resourceVersion } = before.metadata;
+  const { heartbeat } = before.status;
+  return same(before, {
+    ...after,
+    metadata: { ...after.metadata, resourceVersion },
+    status: { ...after.status, heartbeat },
+  });
+}
+
+interface RawStatus {
+  readonly addresses?: Node['status']['addresses'];
+  readonly conditions?: readonly (NodeCondition & { readonly lastHeartbeatTime?: string })[];
+  readonly nodeInfo?: { readonly bootID?: string };
+}
+
 function keepNode(object: ApiObject): Node {
-  const { metadata, spec, status } = withoutManagedFields<ApiObject & Partial<Node>>(object);
+  const { metadata, spec, status } = withoutManagedFields<
+    ApiObject & Partial<Pick<Node, 'spec'>> & { status?: RawStatus }
+  >(object);
+  const bootID = status?.nodeInfo?.bootID;
+  const heartbeat = status?.conditions?.find(({ type }) => type === 'Ready')?.lastHeartbeatTime;
   return {
     metadata,
     spec: {
@@ -77,6 +114,8 @@ function keepNode(object: ApiObject): Node {
         ...(reason === undefined ? {} : { reason }),
         ...(lastTransitionTime === undefined ? {} : { lastTransitionTime }),
       })),
+      ...(bootID === undefined ? {} : { bootID }),
+      ...(heartbeat === undefined ? {} : { heartbeat }),
     },
   };
 }

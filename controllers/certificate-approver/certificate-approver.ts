@@ -3,7 +3,7 @@
 import { watch, type Controller, type Outcome } from '../machinery/controller.ts';
 import type { Collection, Informer } from '../machinery/informer.ts';
 import { withoutManagedFields, type ApiObject, type Resource } from '../machinery/resource.ts';
-import { nodes as nodeCollection, type Node } from '../nodes.ts';
+import { nodes as nodeCollection, watchNodes, type Node } from '../nodes.ts';
 import type { ControllerParts } from '../registry.ts';
 import { decide, normalAddress, type CertificateSigningRequest, type Surroundings } from './decision.ts';
 
@@ -74,7 +74,7 @@ export function certificateApprover(parts: ControllerParts): Controller {
     name: 'certificate-approver',
     watches: [
       watch(requests, ({ key, after }) => (after === undefined ? [] : [key])),
-      watch(nodes, ({ key }) =>
+      watchNodes(nodes, ({ key }) =>
         requests.byIndex('requester', `system:node:${key}`).map(({ metadata }) => metadata.name),
       ),
       watch(services, () => []),

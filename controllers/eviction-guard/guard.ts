@@ -8,7 +8,9 @@ import { watch, type Controller } from '../machinery/controller.ts';
 import { ApiError, isConflict, isNotFound } from '../machinery/errors.ts';
 import type { Recorder } from '../machinery/event-recorder.ts';
 import type { Informer } from '../machinery/informer.ts';
-import { nodeResource, podResource, poolsOf } from './collections.ts';
+import type { Change } from '../machinery/object-cache.ts';
+import { nodeResource, poolsOfChange, watchNodes, type Node } from '../nodes.ts';
+import { guardedNode, podResource, poolsOf } from './collections.ts';
 import type { GuardMetrics } from './metrics.ts';
 import { isMarked, planNode, standingOf } from './node-plan.ts';
 import { fencedAnnotation, type GuardedNode, type GuardedPod } from './objects.ts';
@@ -60,8 +62,8 @@ export class EvictionGuard implements Controller {
     this.#log = parts.log.child(this.name);
     const { nodes, slices, leases } = parts.picture;
     this.watches = [
-      watch(slices, ({ before, after }) => poolsOf(before?.slice, after?.slice)),
-      watch(nodes, ({ before, after }) => keysOfNode(before, after)),
+      watch(slices, ({ before, after }) => poolsOf(before, after)),
+      watchNodes(nodes, keysOfNode),
       watch(parts.pods, () => []),
       watch(leases, () => []),
     ];
@@ -103,7 +105,7 @@ export class EvictionGuard implements Controller {
   /** Writes the verdict and does what it asks for; gives the number of pods that wait for fencing. */
   async #carryOut(pool: string, name: string, verdict: Verdict, signal: AbortSignal): Promise<number> {
     const { picture } = this.#parts;
-    const node = picture.nodes.get({ name });
+    const node = picture.node(name);
     if (node === undefined) return 0;
     if (verdict.kind !== 'dead') this.#said.delete(name);
     await this.#write(node, verdict, signal);
@@ -182,7 +184,7 @@ export class EvictionGuard implements Controller {
   /** A node that is in no pool any more is given back as it was; while it is silent, nothing is known of it. */
   async #release(name: string, signal: AbortSignal): Promise<{ readonly againAfterMs: number } | void> {
     const { picture } = this.#parts;
-    const node = picture.nodes.get({ name });
+    const node = picture.node(name);
     if (node === undefined || node.pool !== undefined || !isMarked(node)) return undefined;
     if (!picture.isHeard(name)) return { againAfterMs: timing.heard * 1000 };
     await this.#write(node, undefined, signal);
@@ -193,7 +195,7 @@ export class EvictionGuard implements Controller {
     const { picture, recorder } = this.#parts;
     for (const { nodeName, problem, detail } of refusals) {
       this.#log.warn('a report was not taken', { node: nodeName, problem, detail });
-      const node = picture.nodes.get({ name: nodeName });
+      const node = picture.node(nodeName);
       if (node !== undefined)
         recorder.record(nodeResource, node, 'Warning', 'PeerReportRefused', `${problem}: ${detail}`);
     }
@@ -224,8 +226,9 @@ export class EvictionGuard implements Controller {
 /** Keys of nodes that are in no pool; a pool's name is a label's value and has no slash. */
 const nodeKeyPrefix = 'node/';
 
-function keysOfNode(before: GuardedNode | undefined, after: GuardedNode | undefined): string[] {
-  const pools = [before?.pool, after?.pool].filter((pool) => pool !== undefined);
+function keysOfNode(change: Change<Node>): string[] {
+  const pools = poolsOfChange(change);
+  const after = change.after && guardedNode(change.after);
   const hasLeft = after !== undefined && after.pool === undefined && isMarked(after);
   return hasLeft ? [...pools, `${nodeKeyPrefix}${after.metadata.name}`] : pools;
 }

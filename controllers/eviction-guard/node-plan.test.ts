@@ -12,7 +12,7 @@ const verdict = (kind: VerdictKind): Verdict => ({
   act: false,
 });
 const said = (status: string, reason: string): Partial<GuardedNode> => ({
-  condition: { status, reason, message: '', lastTransitionTime: before },
+  condition: { status, reason, lastTransitionTime: before },
 });
 const cutOff = { key: 'holdfast.dev/cut-off', effect: 'NoSchedule' };
 const ours = { key: 'node.kubernetes.io/out-of-service', value: 'holdfast', effect: 'NoExecute' };

@@ -26,7 +26,6 @@ export function guardedNode(change: Partial<GuardedNode> = {}): GuardedNode {
     fenced: false,
     bootID: 'boot-1',
     taints: [],
-    heartbeat: undefined,
     condition: undefined,
     ...change,
   };

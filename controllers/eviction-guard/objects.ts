@@ -37,13 +37,10 @@ export interface GuardedNode extends ApiObject {
   /** Of the boot that the Node shows; '' when it shows none. */
   readonly bootID: string;
   readonly taints: readonly Taint[];
-  /** Of the kubelet, in the Ready condition. */
-  readonly heartbeat: string | undefined;
   readonly condition:
     | {
         readonly status: string;
         readonly reason: string;
-        readonly message: string;
         readonly lastTransitionTime: string;
       }
     | undefined;

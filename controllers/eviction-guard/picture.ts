@@ -5,15 +5,11 @@ import { readMembership, type PoolMembership } from '../../peers/membership.ts';
 import { Observation } from '../../peers/observers.ts';
 import type { Api } from '../machinery/api.ts';
 import type { Informer, InformerSet } from '../machinery/informer.ts';
-import {
-  guardedLeases,
-  guardedNodes,
-  keepLease,
-  leaseResource,
-  membershipSlices,
-  nodeLeaseNamespace,
-  type MembershipSlice,
-} from './collections.ts';
+import type { ApiObject } from '../machinery/resource.ts';
+import type { KubeObject } from '../../kube/wire.ts';
+import { membershipCollection } from '../membership/membership-controller.ts';
+import { nodes, type Node } from '../nodes.ts';
+import { guardedLeases, guardedNode, keepLease, leaseResource, nodeLeaseNamespace } from './collections.ts';
 import { standingOf } from './node-plan.ts';
 import type { GuardedLease, GuardedNode } from './objects.ts';
 import { Observations, type Refusal } from './observations.ts';
@@ -36,8 +32,8 @@ interface Pool {
 
 export class Picture {
   readonly leases: Informer<GuardedLease>;
-  readonly nodes: Informer<GuardedNode, 'pool'>;
-  readonly slices: Informer<MembershipSlice>;
+  readonly nodes: Informer<Node, 'pool'>;
+  readonly slices: Informer<ApiObject, 'pool'>;
   readonly #parts: PictureParts;
   readonly #observations: Observations;
   /** Computed anew when a slice has changed. */
@@ -51,8 +47,8 @@ export class Picture {
     this.#observations = new Observations(refused);
     this.#currentMs = clock.monotonicMs();
     this.leases = informers.of(guardedLeases);
-    this.nodes = informers.of(guardedNodes);
-    this.slices = informers.of(membershipSlices);
+    this.nodes = informers.of(nodes);
+    this.slices = informers.of(membershipCollection);
     this.leases.subscribe(({ after }) => {
       if (after === undefined) return;
       this.#currentMs = clock.monotonicMs();
@@ -60,15 +56,15 @@ export class Picture {
     });
     this.nodes.subscribe(({ before, after }) => {
       if (after === undefined) this.#observations.forget(before!.metadata.name);
-      else if (after.heartbeat !== undefined)
-        this.#observations.heartbeat(after.metadata.name, after.heartbeat, clock.monotonicMs());
+      else if (after.status.heartbeat !== undefined)
+        this.#observations.heartbeat(after.metadata.name, after.status.heartbeat, clock.monotonicMs());
     });
     this.slices.subscribe(() => (this.#pools = undefined));
   }
 
   get pools(): ReadonlyMap<string, Pool> {
     this.#pools ??= new Map(
-      [...readMembership(this.slices.list().map(({ slice }) => slice))].map(([name, membership]) => [
+      [...readMembership(this.slices.list() as readonly object[] as KubeObject[])].map(([name, membership]) => [
         name,
         {
           membership,
@@ -80,6 +76,11 @@ export class Picture {
       ]),
     );
     return this.#pools;
+  }
+
+  node(name: string): GuardedNode | undefined {
+    const node = this.nodes.get({ name });
+    return node && guardedNode(node);
   }
 
   get ageSeconds(): number {
@@ -103,7 +104,7 @@ export class Picture {
     if (known === undefined) return undefined;
     const nowMs = this.#parts.clock.monotonicMs();
     const members = known.membership.members.flatMap(({ nodeName }): MemberEvidence[] => {
-      const node = this.nodes.get({ name: nodeName });
+      const node = this.node(nodeName);
       if (node === undefined) return [];
       return [
         {

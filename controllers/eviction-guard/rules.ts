@@ -303,11 +303,11 @@ function witnessesOf(
 function messageOf(facts: Facts): string {
   const { member, silent, witnesses, heard, electorate } = facts;
   if (member.observed === undefined) return 'no Lease was seen';
+  if (silent < timing.late) return 'its Lease is renewed';
   const said = (['up', 'sick', 'host', 'silent'] as const).flatMap((state) => {
     const names = saying(facts, state).map(({ name, forSeconds }) => `${name} (${forSeconds} s)`);
     return names.length === 0 ? [] : [`${state}: ${names.join(', ')}`];
   });
-  if (silent < timing.late) return 'its Lease is renewed';
   const votes = witnesses.length === 0 ? 'no observer reports' : said.join('; ');
   return `silent for ${Math.floor(silent)} s; ${votes}; ${heard} of ${electorate} heard`;
 }

@@ -7,7 +7,8 @@ import { isNotFound } from '../machinery/errors.ts';
 import type { Recorder } from '../machinery/event-recorder.ts';
 import type { Informer } from '../machinery/informer.ts';
 import { keyOf, nameOfKey } from '../machinery/resource.ts';
-import { nodeResource, podResource, poolsOf } from './collections.ts';
+import { nodeResource, watchNodes } from '../nodes.ts';
+import { guardedNode, podResource, poolsOf } from './collections.ts';
 import type { GuardMetrics } from './metrics.ts';
 import { originalTolerationAnnotation, type GuardedNode, type GuardedPod } from './objects.ts';
 import type { Picture } from './picture.ts';
@@ -50,10 +51,12 @@ export class TolerationKeeper implements Controller {
       after !== undefined && (before?.pool !== after.pool || before?.autonomy !== after.autonomy);
     this.watches = [
       watch(pods, ({ key, after }) => (after === undefined ? [] : [key])),
-      watch(picture.nodes, ({ before, after }) => (changesStay(before, after) ? onNode(after!.metadata.name) : [])),
+      watchNodes(picture.nodes, ({ before, after }) =>
+        changesStay(before && guardedNode(before), after && guardedNode(after)) ? onNode(after!.metadata.name) : [],
+      ),
       // Settings and size of the pool.
       watch(picture.slices, ({ before, after }) =>
-        poolsOf(before?.slice, after?.slice).flatMap((pool) =>
+        poolsOf(before, after).flatMap((pool) =>
           picture.nodes.byIndex('pool', pool).flatMap(({ metadata }) => onNode(metadata.name)),
         ),
       ),
@@ -67,7 +70,7 @@ export class TolerationKeeper implements Controller {
   async reconcile(key: string, signal: AbortSignal): Promise<{ readonly againAfterMs: number } | void> {
     const { api, picture, pods, metrics } = this.#parts;
     const pod = pods.get(nameOfKey(key));
-    const node = pod && picture.nodes.get({ name: pod.nodeName });
+    const node = pod && picture.node(pod.nodeName);
     if (pod === undefined || node === undefined || !(isKept(pod) || isOptedOut(pod))) return undefined;
     const wish = isOptedOut(pod) ? { seconds: undefined } : this.#stayOn(node);
     if (wish === undefined) return undefined;

@@ -16,7 +16,7 @@ import { withoutManagedFields, type ApiObject, type Draft, type Resource } from 
 import { same } from '../machinery/same.ts';
 import type { NodePool } from '../node-pool/node-pool-crd.ts';
 import { nodePoolCollection } from '../node-pool/node-pools.ts';
-import { nodes as nodeCollection, poolsOfChange, type Node } from '../nodes.ts';
+import { nodes as nodeCollection, poolsOfChange, watchNodes, type Node } from '../nodes.ts';
 import type { ControllerParts } from '../registry.ts';
 
 const endpointSlices: Resource = {
@@ -53,7 +53,7 @@ export function membershipController(parts: ControllerParts): Controller {
     name: 'membership',
     watches: [
       watch(pools, ({ key }) => [key]),
-      watch(nodes, poolsOfChange, { afterMs: settleMs }),
+      watchNodes(nodes, poolsOfChange, { afterMs: settleMs }),
       watch(slices, ({ before, after }) =>
         [before, after].flatMap((slice) => slice?.metadata.labels?.[poolLabel] ?? []),
       ),

@@ -1,7 +1,7 @@
 // Pools: their status, and that none goes before its nodes. Keyed by pool. What nodes get of their pool is pool-nodes-controller's.
 import { watch, type Controller } from '../machinery/controller.ts';
 import type { Objects } from '../machinery/informer.ts';
-import { nodes as nodeCollection, poolsOfChange, type Node } from '../nodes.ts';
+import { nodes as nodeCollection, poolsOfChange, watchNodes, type Node } from '../nodes.ts';
 import type { ControllerParts } from '../registry.ts';
 import { nodePools, type NodePool } from './node-pool-crd.ts';
 import { nodePoolCollection } from './node-pools.ts';
@@ -23,7 +23,7 @@ export function nodePoolController(parts: ControllerParts): Controller {
   const reconciler = new NodePoolReconciler(parts, pools, nodes);
   return {
     name: 'node-pool',
-    watches: [watch(pools, ({ key }) => [key]), watch(nodes, poolsOfChange, { afterMs: settleMs })],
+    watches: [watch(pools, ({ key }) => [key]), watchNodes(nodes, poolsOfChange, { afterMs: settleMs })],
     workers: 4,
     reconcile: (key, signal) => reconciler.reconcile(key, signal),
   };

@@ -5,7 +5,7 @@ import { ApiError, isConflict, isNotFound } from '../machinery/errors.ts';
 import type { Informer, Objects } from '../machinery/informer.ts';
 import type { Change } from '../machinery/object-cache.ts';
 import { same } from '../machinery/same.ts';
-import { nodeResource, nodes as nodeCollection, poolNameOf, type Node } from '../nodes.ts';
+import { nodeResource, nodes as nodeCollection, poolNameOf, watchNodes, type Node } from '../nodes.ts';
 import type { ControllerParts } from '../registry.ts';
 import { attributesOf, planNode, readRecord } from './attributes.ts';
 import { nodePools, type NodePool } from './node-pool-crd.ts';
@@ -18,7 +18,7 @@ export function poolNodesController(parts: ControllerParts): Controller {
   const reconciler = new PoolNodesReconciler(parts, pools, nodes);
   return {
     name: 'pool-nodes',
-    watches: [watch(nodes, ({ key }) => [key]), watch(pools, (change) => nodesOfChange(change, nodes))],
+    watches: [watchNodes(nodes, ({ key }) => [key]), watch(pools, (change) => nodesOfChange(change, nodes))],
     workers: 8,
     reconcile: (key, signal) => reconciler.reconcile(key, signal),
   };
