@@ -78,14 +78,14 @@ export class Controllers {
     this.#ops = new Ops({
       log,
       metrics: parts.metrics,
-      ready: () => this.#informers.unsynced.length === 0,
+      ready: () => [...this.#election.refusal, ...this.#informers.missing],
       listings: {},
     });
   }
 
   /** This replica leads, everything has been listed, and every key that is due has been looked at. */
   get settled(): boolean {
-    return this.#leading && this.#informers.unsynced.length === 0 && this.#runs.every(({ pending }) => pending === 0);
+    return this.#leading && this.#informers.missing.length === 0 && this.#runs.every(({ pending }) => pending === 0);
   }
 
   /** Until `signal` aborts and all has ended; the Lease is released then. Rejects with ListenError and BesideOpenYurtError. */

@@ -9,8 +9,8 @@ import type { Endpoint } from './settings.ts';
 export interface OpsParts {
   readonly log: Log;
   readonly metrics: Metrics;
-  /** Whether the process does its work now: /readyz. */
-  readonly ready: () => boolean;
+  /** Whether the process does its work now: /readyz. A list says what is missing for that, a line each; an empty one is ready. */
+  readonly ready: () => boolean | readonly string[];
   /** Further paths, each a listing that is written as JSON. */
   readonly listings: Readonly<Record<string, () => unknown>>;
 }
@@ -63,7 +63,12 @@ export class Ops {
     else if (listing !== undefined) send(200, `${JSON.stringify(listing(), null, 1)}\n`, 'application/json');
     else if (path === '/metrics') send(200, await metrics.text(), metrics.contentType);
     // That this line runs is what /healthz says.
-    else if (path === '/healthz' || ready()) send(200, 'ok');
-    else send(503, 'not ready\n');
+    else if (path === '/healthz') send(200, 'ok');
+    else {
+      const answer = ready();
+      const missing = typeof answer === 'boolean' ? [] : answer;
+      if (answer === true || (answer !== false && missing.length === 0)) send(200, 'ok');
+      else send(503, ['not ready', ...missing, ''].join('\n'));
+    }
   }
 }

@@ -39,6 +39,7 @@ export class Informer<T extends ApiObject, I extends string = string> implements
   readonly #subscribers = new Set<Subscriber<T>>();
   readonly #synced = Promise.withResolvers<void>();
   #isSynced = false;
+  #reflector: Reflector<T> | undefined;
 
   constructor(parts: ReflectorParts, collection: Collection<T, I>) {
     this.#parts = parts;
@@ -55,6 +56,13 @@ export class Informer<T extends ApiObject, I extends string = string> implements
 
   whenSynced(): Promise<void> {
     return this.#synced.promise;
+  }
+
+  /** What is missing for it to be up to date, as a line that says what to do where that is known; undefined when nothing is. */
+  get missing(): string | undefined {
+    const { problem = '', refused = false } = this.#reflector ?? {};
+    if (this.#isSynced && !refused) return undefined;
+    return `${this.collection.name}: ${problem === '' ? 'being listed' : problem}`;
   }
 
   get size(): number {
@@ -92,7 +100,7 @@ export class Informer<T extends ApiObject, I extends string = string> implements
     const { name, resource, selection = {}, metadataOnly = false, keep } = this.collection;
     const cache = this.#cache;
     const counted = (): void => metrics.informerObjects.set({ collection: name }, cache.size);
-    const reflector = new Reflector<T>(
+    const reflector = (this.#reflector = new Reflector<T>(
       this.#parts,
       { name, resource, selection, metadataOnly },
       {
@@ -114,7 +122,7 @@ export class Informer<T extends ApiObject, I extends string = string> implements
           counted();
         },
       },
-    );
+    ));
     await reflector.run(signal);
   }
 
@@ -138,7 +146,7 @@ export class InformerSet {
   readonly #parts: ReflectorParts;
   readonly #informers = new Map<
     unknown,
-    { synced: boolean; collection: { name: string }; run(signal: AbortSignal): Promise<void> }
+    { missing: string | undefined; collection: { name: string }; run(signal: AbortSignal): Promise<void> }
   >();
 
   constructor(parts: ReflectorParts) {
@@ -156,9 +164,9 @@ export class InformerSet {
     return made;
   }
 
-  /** Names of collections that have not been listed yet. */
-  get unsynced(): string[] {
-    return [...this.#informers.values()].filter(({ synced }) => !synced).map(({ collection }) => collection.name);
+  /** A line for each collection that is not up to date; empty when all are. */
+  get missing(): string[] {
+    return [...this.#informers.values()].flatMap(({ missing }) => missing ?? []);
   }
 
   /** Until `signal` aborts; never rejects. */

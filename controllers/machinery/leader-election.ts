@@ -5,6 +5,7 @@ import { LinkedAbort } from '../../runtime/linked-abort.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Api } from './api.ts';
 import { isConflict } from './errors.ts';
+import { remedyOf } from './remedy.ts';
 import type { MachineryMetrics } from './metrics.ts';
 import type { ApiObject, Resource } from './resource.ts';
 
@@ -59,10 +60,17 @@ export class LeaderElection {
   /** The Lease as it was last seen, and since when it has not changed. */
   #seen: { readonly lease: Lease; readonly atMs: number } | undefined;
   #problemBefore = '';
+  /** What keeps this replica from ever leading, as a line with what to do. */
+  #refusal: readonly string[] = [];
 
   constructor(parts: LeaderElectionParts, settings: LeaderElectionSettings) {
     this.#parts = parts;
     this.#settings = settings;
+  }
+
+  /** Empty unless the API server refuses this replica the Lease: it could never lead. Else one line that says what to do. */
+  get refusal(): readonly string[] {
+    return this.#refusal;
   }
 
   /** Who holds the Lease, as far as is known; '' for nobody. */
@@ -142,20 +150,27 @@ export class LeaderElection {
         const metadata = this.#settings.lease;
         const draft = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec };
         this.#see(await api.create<Lease>(leases, draft, signal));
+        this.#refusal = [];
         return true;
       }
       this.#see(lease);
       const { holderIdentity = '', leaseDurationSeconds = 0 } = lease.spec ?? {};
       const silentMs = clock.monotonicMs() - this.#seen!.atMs;
       const isFree = holderIdentity === '' || silentMs > leaseDurationSeconds * 1000;
-      if (holderIdentity !== this.#settings.identity && !isFree) return false;
+      if (holderIdentity !== this.#settings.identity && !isFree) {
+        this.#refusal = [];
+        return false;
+      }
       signal.throwIfAborted();
       this.#see(await api.replace<Lease>(leases, { ...lease, spec: this.#spec(lease) }, signal));
+      this.#refusal = [];
       this.#problemBefore = '';
       return true;
     } catch (error) {
       if (signal.aborted || isConflict(error)) return false;
-      const problem = (error as Error).message;
+      const remedy = remedyOf(error, leases);
+      this.#refusal = remedy === undefined ? [] : [`leases: ${remedy}`];
+      const problem = remedy ?? (error as Error).message;
       if (problem !== this.#problemBefore) log.warn('the Lease cannot be had', { problem });
       this.#problemBefore = problem;
       return false;

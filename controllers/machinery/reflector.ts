@@ -4,8 +4,9 @@ import { Backoff } from '../../runtime/backoff.ts';
 import { delay, type Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Api, ListPage, Selection } from './api.ts';
-import { ApiError, isExpired, isNotFound } from './errors.ts';
+import { ApiError, isExpired } from './errors.ts';
 import type { MachineryMetrics } from './metrics.ts';
+import { remedyOf } from './remedy.ts';
 import type { ApiObject, Resource } from './resource.ts';
 
 export interface ReflectorParts {
@@ -47,6 +48,7 @@ export class Reflector<T extends ApiObject> {
   readonly #pause: Backoff;
   #version: string | undefined;
   #problemBefore = '';
+  #isRefused = false;
 
   constructor(parts: ReflectorParts, target: ReflectorTarget, sink: ReflectorSink<T>) {
     this.#parts = parts;
@@ -56,16 +58,27 @@ export class Reflector<T extends ApiObject> {
     parts.metrics.collection(target.name);
   }
 
+  /** Why the collection cannot be followed, as far as is known; '' when it can. */
+  get problem(): string {
+    return this.#problemBefore;
+  }
+
+  /** The API server refuses it, and goes on to until a person does what `problem` says. */
+  get refused(): boolean {
+    return this.#isRefused;
+  }
+
   /** Until `signal` aborts; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     const { log, clock, metrics } = this.#parts;
-    const { name } = this.#target;
+    const { name, resource } = this.#target;
     while (!signal.aborted) {
       const begunMs = clock.monotonicMs();
       let waitMs = 0;
       try {
         this.#version ??= await this.#list(signal);
         this.#problemBefore = '';
+        this.#isRefused = false;
         await this.#watch(this.#version, signal);
         // A watch that ends at once must not become a storm.
         if (clock.monotonicMs() - begunMs < 1000) waitMs = this.#pause.nextMs();
@@ -74,7 +87,9 @@ export class Reflector<T extends ApiObject> {
         metrics.informerFailures.inc({ collection: name });
         // Refused, 410 above all: what was missed has to be listed. A connection that broke goes on where it was.
         if (error instanceof ApiError) this.#version = undefined;
-        const problem = isNotFound(error) ? `${(error as Error).message}: is its CRD installed?` : String(error);
+        const remedy = remedyOf(error, resource);
+        this.#isRefused = remedy !== undefined;
+        const problem = remedy ?? (error as Error).message;
         if (isExpired(error)) log.info('a watch is too old to go on; listing again', { collection: name });
         else if (problem !== this.#problemBefore)
           log.warn('a collection cannot be followed', { collection: name, problem });
