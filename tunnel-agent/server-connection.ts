@@ -1,5 +1,6 @@
 // One connection to a tunnel server: dialled out over TLS 1.3 with the node's certificate, then turned around, so that this
-// side serves HTTP/2 on it. It is up once the server has said hello.
+// side serves HTTP/2 on it. It is up once the server has said hello and has heard the answer: from then on the server sends what
+// is new over it, and an older connection may end.
 import http2, { type IncomingHttpHeaders, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Clock } from '../runtime/clock.ts';
@@ -50,7 +51,7 @@ export class ServerConnection {
   readonly #liveness: Liveness;
   /** It was made by a detour: the node's own way is to be tried again. */
   readonly isDetour: boolean;
-  #over = false;
+  #over: boolean;
 
   private constructor(session: ServerHttp2Session, liveness: Liveness, hello: IncomingHttpHeaders, isDetour: boolean) {
     this.isDetour = isDetour;
@@ -58,6 +59,7 @@ export class ServerConnection {
     this.#liveness = liveness;
     this.serverId = String(hello[serverIdHeader] ?? '');
     this.peers = String(hello[peersHeader] ?? '');
+    this.#over = session.closed;
     session.once('goaway', () => (this.#over = true));
     session.once('close', () => (this.#over = true));
   }
@@ -87,20 +89,22 @@ export class ServerConnection {
       session.on('error', () => undefined);
       const stop = (): void => session.destroy();
       abort.addEventListener('abort', stop, { once: true });
+      let cause: unknown;
+      socket.once('error', (error) => (cause = error));
+      const endedBy = (): unknown =>
+        abort.aborted
+          ? abort.reason
+          : new TunnelError('ERR_TUNNEL_PEER', `the server ended the connection: ${reasonOf(cause)}`, cause);
       try {
         const hello = await new Promise<IncomingHttpHeaders>((resolve, reject) => {
-          let cause: unknown;
-          socket.once('error', (error) => (cause = error));
-          session.once('close', () =>
-            reject(
-              abort.aborted
-                ? (abort.reason as Error)
-                : new TunnelError('ERR_TUNNEL_PEER', `the server ended the connection: ${reasonOf(cause)}`, cause),
-            ),
-          );
+          session.once('close', () => reject(endedBy()));
           service.serve(session, resolve);
           widenConnection(session, settings.windows);
         });
+        if (!(await hasHeard(session))) {
+          session.destroy();
+          throw endedBy();
+        }
         const liveness = new Liveness({ clock, session }, settings.liveness, {
           suspect: (isSuspect) => events.suspect(isSuspect),
           dead: () => undefined, // 'close' follows
@@ -141,6 +145,14 @@ export class ServerConnection {
       ? Promise.resolve()
       : new Promise((resolve) => this.#session.once('close', () => resolve()));
   }
+}
+
+/** Whether the far end has read all that was sent to it before; false when the session ended meanwhile. */
+function hasHeard(session: ServerHttp2Session): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (session.destroyed) resolve(false);
+    else session.ping((error: Error | null) => resolve(error === null));
+  });
 }
 
 function reasonOf(error: unknown): string {

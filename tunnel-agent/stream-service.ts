@@ -39,7 +39,7 @@ export class StreamService {
     return this.#open;
   }
 
-  /** Serves a session until it closes. `hello` is called with the headers of each hello. */
+  /** Serves a session until it closes. `hello` is called with the headers of each hello, once its answer has been sent. */
   serve(session: ServerHttp2Session, hello: (headers: IncomingHttpHeaders) => void): void {
     session.on('stream', (stream, headers) => {
       // A stream that the server resets reports an error; what it means is told by 'close'.
@@ -47,8 +47,8 @@ export class StreamService {
       if (headers[':method'] === 'CONNECT') void this.#connect(stream, String(headers[':authority'] ?? ''));
       else if (headers[':method'] === 'GET' && headers[':path'] === helloPath) {
         stream.resume();
+        stream.once('close', () => hello(headers));
         stream.respond({ ':status': 200, [versionHeader]: headerText(this.#settings.version) }, { endStream: true });
-        hello(headers);
       } else {
         stream.resume();
         stream.respond({ ':status': 404 }, { endStream: true });

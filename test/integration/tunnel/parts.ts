@@ -275,11 +275,11 @@ export class Link {
   }
 }
 
-/** Polls: what is waited for happens in another part of this process, which tells nobody. */
+/** Polls: what is waited for happens in another part of this process, which tells nobody. The deadline says what never came. */
 export async function eventually(
   what: string,
   probe: () => boolean | Promise<boolean>,
-  deadlineMs = 15_000,
+  deadlineMs = 50_000,
 ): Promise<void> {
   const startMs = performance.now();
   while (!(await probe())) {
@@ -295,16 +295,23 @@ export async function readAll(socket: net.Socket): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** Writes and waits for as many bytes to come back. */
-export async function roundTrip(socket: net.Socket, text: string): Promise<string> {
-  socket.write(text);
-  let back = '';
-  while (back.length < text.length) {
-    const [chunk] = (await once(socket.resume(), 'data')) as [Buffer];
-    back += chunk.toString('latin1');
-  }
-  socket.pause();
-  return back;
+/** Writes and waits for as many bytes to come back, or for the end: what came until then. Rejects when the socket breaks. */
+export function roundTrip(socket: net.Socket, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let back = '';
+    const done = (end: () => void): void => {
+      socket.off('data', read).off('end', ended).off('error', broke).pause();
+      end();
+    };
+    const read = (chunk: Buffer): void => {
+      back += chunk.toString('latin1');
+      if (back.length >= text.length) ended();
+    };
+    const ended = (): void => done(() => resolve(back));
+    const broke = (error: Error): void => done(() => reject(error));
+    socket.on('data', read).once('end', ended).once('error', broke).resume();
+    socket.write(text);
+  });
 }
 
 export async function metric(metrics: Metrics, line: string): Promise<number> {
