@@ -2,7 +2,6 @@
 // saw, and leads to the cloud through peers while the node has no way out of its own. Everything follows from the pool's
 // membership, which the hub keeps: without a pool there is no port, no probe and no report.
 import { randomBytes } from 'node:crypto';
-import type net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { delay, type Clock } from '../runtime/clock.ts';
 import { LinkedAbort } from '../runtime/linked-abort.ts';
@@ -279,7 +278,7 @@ export class Health {
           metrics: this.#metrics,
           credentials: this.#credentials,
           answer: (peer) => this.#answer(peer),
-          relay: (peer, request, socket: net.Socket, head) => this.#relayService.connect(peer, request, socket, head),
+          relay: (peer, authority, socket, head) => this.#relayService.connect(peer, authority, socket, head),
         },
         { ...peerPortLimits, listen: at },
         credentials,

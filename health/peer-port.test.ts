@@ -270,3 +270,12 @@ test('certificates and CA are taken up when they are renewed', async () => {
       ),
   );
 });
+
+test.each([
+  ['a second question before the answer to the first', 'GET /probe HTTP/1.1\r\n\r\nGET /probe HTTP/1.1\r\n\r\n'],
+  ['HTTP/1.0', 'GET /probe HTTP/1.0\r\nHost: a\r\n\r\n'],
+])('%s is refused', async (_what, text) => {
+  const { port, asked } = await serve();
+  expect(await talk(port, text)).toMatch(/^HTTP\/1\.1 404 /);
+  expect(asked).toEqual([]);
+});

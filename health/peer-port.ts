@@ -1,10 +1,8 @@
 // The port for peers, on the node's own address: TLS 1.3, certificates of nodes on both sides. It offers probes and the relay,
 // nothing else.
 import { constants } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import type tls from 'node:tls';
+import tls from 'node:tls';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Endpoint } from '../runtime/settings.ts';
@@ -12,8 +10,8 @@ import type { PeerCredentialFiles, PeerCredentials } from './credentials.ts';
 import { PeerError } from './errors.ts';
 import type { HealthMetrics, Rejection } from './metrics.ts';
 import { judgeCertificate } from './node-certificate.ts';
+import { PeerConversation } from './peer-conversation.ts';
 import { writeAnswer, type ProbeAnswer } from './probe-answer.ts';
-import { probePath } from './probe-connection.ts';
 
 export interface PeerPortParts {
   readonly log: Log;
@@ -22,8 +20,8 @@ export interface PeerPortParts {
   readonly credentials: PeerCredentialFiles;
   /** What this node says of itself to the verified peer `node`. */
   readonly answer: (node: string) => Promise<ProbeAnswer>;
-  /** Takes over the connection of a verified peer that asks for a relay. */
-  readonly relay: (node: string, request: IncomingMessage, socket: Socket, head: Buffer) => void;
+  /** Takes over the connection of a verified peer that asks to be let through to `authority`; `head`: what it sent behind that. */
+  readonly relay: (node: string, authority: string, socket: Socket, head: Buffer) => void;
 }
 
 export interface PeerPortSettings {
@@ -36,15 +34,11 @@ export interface PeerPortSettings {
 export const peerPortLimits: Omit<PeerPortSettings, 'listen'> = { maxConnections: 600, maxPerAddress: 150 };
 
 const handshakeTimeoutMs = 3_000;
-const headTimeoutMs = 5_000;
-const idleTimeoutMs = 60_000;
-const maxHeadBytes = 4_096;
 
 export class PeerPort {
   readonly #parts: PeerPortParts;
   readonly #settings: PeerPortSettings;
-  readonly #server: https.Server;
-  readonly #nodes = new WeakMap<Socket, string>();
+  readonly #server: tls.Server;
   readonly #sockets = new Set<Socket>();
   readonly #byAddress = new Map<string, number>();
   #stopListening: (() => void) | undefined;
@@ -52,38 +46,23 @@ export class PeerPort {
   constructor(parts: PeerPortParts, settings: PeerPortSettings, credentials: PeerCredentials) {
     this.#parts = parts;
     this.#settings = settings;
-    const server = https.createServer(
-      {
-        ...contextOf(credentials),
-        requestCert: true,
-        rejectUnauthorized: true,
-        ALPNProtocols: ['http/1.1'],
-        handshakeTimeout: handshakeTimeoutMs,
-        maxHeaderSize: maxHeadBytes,
-        headersTimeout: headTimeoutMs,
-        requestTimeout: headTimeoutMs,
-        keepAliveTimeout: idleTimeoutMs,
-        connectionsCheckingInterval: 1_000,
-        noDelay: true,
-        keepAlive: true,
-      },
-      (request, response) => void this.#request(request, response),
-    );
+    const server = tls.createServer({
+      ...contextOf(credentials),
+      requestCert: true,
+      rejectUnauthorized: true,
+      ALPNProtocols: ['http/1.1'],
+      handshakeTimeout: handshakeTimeoutMs,
+      noDelay: true,
+      keepAlive: true,
+    });
     server.maxConnections = settings.maxConnections;
     server.on('connection', (socket: Socket) => this.#connection(socket));
     server.on('drop', () => parts.metrics.rejected('limit'));
-    // Before the parser of HTTP sees the connection.
-    server.prependListener('secureConnection', (socket) => this.#secure(socket));
+    server.on('secureConnection', (socket) => this.#secure(socket));
     server.on('tlsClientError', (error, socket) => {
       parts.metrics.rejected('tls');
       parts.log.debug('TLS with a peer failed', { from: socket.remoteAddress, error: error.message });
       socket.destroy();
-    });
-    server.on('clientError', (_error, socket) => socket.destroy());
-    server.on('connect', (request: IncomingMessage, socket: tls.TLSSocket, head: Buffer) => {
-      const node = this.#nodes.get(socket);
-      if (node === undefined) socket.destroy();
-      else parts.relay(node, request, socket, head);
     });
     this.#server = server;
   }
@@ -149,11 +128,14 @@ export class PeerPort {
       this.#reject(verdict.fault, socket);
       return;
     }
-    log.debug('a peer is connected', { peer: verdict.node });
-    this.#nodes.set(socket, verdict.node);
+    const { node } = verdict;
+    log.debug('a peer is connected', { peer: node });
     // Who it is holds no longer than its certificate.
     const timer = clock.after(Math.min(verdict.expiresMs - clock.wallMs(), 2 ** 31 - 1), () => socket.destroy());
     socket.once('close', () => timer.cancel());
+    const answer = (): Promise<Buffer> => this.#answer(node);
+    const relay = (authority: string, head: Buffer): void => this.#parts.relay(node, authority, socket, head);
+    new PeerConversation({ clock, answer, relay }, socket);
   }
 
   #reject(reason: Rejection, socket: tls.TLSSocket): void {
@@ -162,23 +144,15 @@ export class PeerPort {
     socket.destroy();
   }
 
-  async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const node = this.#nodes.get(request.socket);
-    const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
-    const hasBody = encoding !== undefined || (length !== undefined && length !== '0');
-    if (node === undefined || request.method !== 'GET' || request.url !== probePath || hasBody) {
-      response.writeHead(404, { connection: 'close', 'content-length': '0' });
-      response.end();
-      return;
-    }
+  async #answer(node: string): Promise<Buffer> {
+    const { answer, metrics, log } = this.#parts;
     try {
-      const body = writeAnswer(await this.#parts.answer(node));
-      response.writeHead(200, { 'content-type': 'application/json', 'content-length': String(body.length) });
-      response.end(body);
-      this.#parts.metrics.answered.inc();
+      const body = writeAnswer(await answer(node));
+      metrics.answered.inc();
+      return body;
     } catch (error) {
-      this.#parts.log.error('a probe could not be answered', { error: String(error) });
-      response.destroy();
+      log.error('a probe could not be answered', { error: String(error) });
+      throw error;
     }
   }
 }

@@ -1,7 +1,6 @@
 // Lets peers of the pool whose own way out is gone through to the cloud: one CONNECT, then bytes, TLS from end to end inside
 // them. Only to addresses that this node itself is set to use, dialled directly and only while it has a way out of its own: so a
 // relay never leads through another one.
-import type { IncomingMessage } from 'node:http';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../runtime/clock.ts';
@@ -62,8 +61,8 @@ export class RelayService {
     return this.#open.size;
   }
 
-  /** Takes over the connection of the verified peer `node`. `head`: what it sent behind its request. */
-  connect(node: string, request: IncomingMessage, near: net.Socket, head: Buffer): void {
+  /** Takes over the connection of the verified peer `node`. `head`: what it sent behind its request for `authority`. */
+  connect(node: string, authority: string, near: net.Socket, head: Buffer): void {
     const { metrics, log } = this.#parts;
     near.on('error', () => undefined);
     const refuse = (reason: Refusal, problem: string): void => {
@@ -74,7 +73,6 @@ export class RelayService {
       const timer = this.#parts.clock.after(1_000, () => near.destroy());
       near.once('close', () => timer.cancel());
     };
-    const authority = request.url ?? '';
     const target = this.#parts.targets().find((each) => authorityOf(each) === authority.toLowerCase());
     if (!this.#parts.allowed()) return refuse('off', authority);
     if (!this.#parts.isMember(node)) return refuse('stranger', authority);

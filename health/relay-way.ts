@@ -7,6 +7,7 @@ import type { Endpoint } from '../runtime/settings.ts';
 import { dialPeer, type PeerAddress } from './dial-peer.ts';
 import type { PeerCredentialFiles } from './credentials.ts';
 import { PeerError } from './errors.ts';
+import { HeadReader } from './http-head.ts';
 import type { HealthMetrics } from './metrics.ts';
 import { authorityOf } from './relay-service.ts';
 
@@ -58,7 +59,7 @@ export class RelayWay {
 
   #connect(peer: PeerAddress, target: Endpoint, socket: tls.TLSSocket, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      let head = Buffer.alloc(0);
+      const reader = new HeadReader(maxHeadBytes);
       const settle = (): void => {
         timer.cancel();
         socket.off('data', read).off('close', ended);
@@ -73,20 +74,18 @@ export class RelayWay {
       const aborted = (): void => fail(signal.reason);
       const ended = (): void => refuse('closed the connection');
       const read = (chunk: Buffer): void => {
-        head = Buffer.concat([head, chunk]);
-        const end = head.indexOf('\r\n\r\n');
-        if (end === -1) {
-          if (head.length > maxHeadBytes) refuse('the head of its answer is too long');
-          return;
+        let head;
+        try {
+          head = reader.take(chunk);
+        } catch {
+          return refuse('the head of its answer is too long');
         }
-        const [statusLine = ''] = head.toString('latin1', 0, end).split('\r\n');
-        if (!/^HTTP\/1\.1 200\b/.test(statusLine)) {
-          refuse(`answered ${JSON.stringify(statusLine.slice(0, 100))}`);
-          return;
-        }
+        if (head === undefined) return;
+        const { startLine, rest } = head;
+        if (!/^HTTP\/1\.1 200\b/.test(startLine)) return refuse(`answered ${JSON.stringify(startLine.slice(0, 100))}`);
         settle();
         socket.pause();
-        if (head.length > end + 4) socket.unshift(head.subarray(end + 4));
+        if (rest.length > 0) socket.unshift(rest);
         resolve();
       };
       const timer = this.#parts.clock.after(answerTimeoutMs, () => refuse(`no answer within ${answerTimeoutMs} ms`));
