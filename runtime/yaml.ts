@@ -1,5 +1,5 @@
 // The one place where yaml is known.
-import { isScalar, isSeq, parse, parseDocument, YAMLParseError } from 'yaml';
+import { isScalar, isSeq, parse, parseAllDocuments, parseDocument, YAMLParseError } from 'yaml';
 
 /** One YAML (or JSON) document as plain values. Throws SyntaxError with line and column. */
 export function parseYaml(text: string): unknown {
@@ -9,6 +9,15 @@ export function parseYaml(text: string): unknown {
     if (error instanceof YAMLParseError) throw new SyntaxError(error.message.split('\n')[0], { cause: error });
     throw error;
   }
+}
+
+/** Every document of a file as plain values; empty ones are left out. Throws SyntaxError with line and column. */
+export function parseYamlDocuments(text: string): unknown[] {
+  const documents = parseAllDocuments(text, { prettyErrors: true });
+  if (!Array.isArray(documents)) return [];
+  const error = documents.flatMap(({ errors }) => errors)[0];
+  if (error !== undefined) throw new SyntaxError(error.message.split('\n')[0], { cause: error });
+  return documents.map((document) => document.toJS({ maxAliasCount: 10 }) as unknown).filter((value) => value !== null);
 }
 
 /** Texts that stand in a line: a block ends with its line, and has no use here. */

@@ -62,6 +62,7 @@ const sources = [
   'controllers',
   'embedded-apiserver',
   'dropin',
+  'install',
   'cli',
 ].flatMap((folder) =>
   readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })

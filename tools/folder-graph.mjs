@@ -20,7 +20,10 @@ export const allowedImports = {
   controllers: ['peers', 'kube', 'runtime'],
   // Takes a node over and gives it back; knows the daemons by their units, ports and files alone.
   dropin: ['kube', 'runtime'],
+  // Puts the cloud side into a cluster: reaches it as the controllers do, and changes files of a host as the drop-in does.
+  install: ['controllers', 'dropin', 'kube', 'runtime'],
   cli: [
+    'install',
     'dropin',
     'controllers',
     'yurthub',
@@ -35,6 +38,7 @@ export const allowedImports = {
   release: [],
   test: [
     'release',
+    'install',
     'dropin',
     'cli',
     'yurthub',

@@ -62,7 +62,7 @@ export async function benchControllers(scale: ControllersScale, { say, signal }:
   const folder = mkdtempSync(path.join(tmpdir(), 'holdfast-bench-'));
   const plane = await ControlPlane.start({ controllers: false });
   try {
-    await applyConfig(plane, 'crds', 'controllers', 'rbac/node.yaml');
+    await applyConfig(plane, 'crds', 'rbac', 'controllers');
     const workloads = scale.pools + (scale.appSets - 1) * scale.poolsPerAppSet;
     say(`${scale.nodes} nodes, ${scale.pools} pools, ${scale.appSets} app sets with ${workloads} workloads …`);
     await populate(plane, scale, signal);

@@ -24,7 +24,9 @@ const workloads = 'deployment.yaml';
 export async function applyConfig(plane: ControlPlane, ...places: readonly string[]): Promise<void> {
   for (const place of places) {
     const full = path.join(projectRoot(), 'config', place);
-    const inFolder = (): string[] => readdirSync(full).filter((file) => file !== workloads);
+    // Kustomizations are for kubectl apply -k.
+    const inFolder = (): string[] =>
+      readdirSync(full).filter((file) => ![workloads, 'kustomization.yaml'].includes(file));
     const files = place.endsWith('.yaml') ? [full] : inFolder().map((file) => path.join(full, file));
     for (const file of files.sort()) if (file.endsWith('.yaml')) await applyText(plane, readFileSync(file, 'utf8'));
   }

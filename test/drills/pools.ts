@@ -27,7 +27,7 @@ export const poolsDrill: Drill = {
     const plane = await ControlPlane.start({ controllers: false });
     context.defer(() => plane.stop());
     context.keepLogs(`${plane.dir}/controllers`);
-    await applyConfig(plane, 'crds', 'controllers', 'rbac/node.yaml');
+    await applyConfig(plane, 'crds', 'rbac', 'controllers');
     const replicas = await Replicas.install(plane);
     context.defer(async () => {
       for (const name of replicaNames) await replicas.kill(name);

@@ -43,7 +43,7 @@ export async function appSets(context: DrillContext): Promise<void> {
     controllerManagerArgs: ['--controllers=*,-node-lifecycle-controller'],
   });
   context.defer(() => plane.stop());
-  await applyConfig(plane, 'crds', 'controllers', 'rbac/node.yaml');
+  await applyConfig(plane, 'crds', 'rbac', 'controllers');
   const replicas = await Replicas.install(plane);
   context.defer(async () => {
     for (const name of replicaNames) await replicas.kill(name);

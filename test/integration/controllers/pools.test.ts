@@ -42,7 +42,7 @@ describeWithApiserver('pools on a real API server', () => {
 
   beforeAll(async () => {
     plane = await ControlPlane.start({ controllers: false });
-    await applyConfig(plane, 'crds', 'controllers');
+    await applyConfig(plane, 'crds', 'rbac', 'controllers');
     metrics = new Metrics();
     const log: Log = {
       error: (message, fields) => said.push(`${message} ${JSON.stringify(fields)}`),

@@ -35,7 +35,7 @@ describeWithApiserver('the traffic of a pool', () => {
 
   beforeAll(async () => {
     plane = await ControlPlane.start({ controllers: false });
-    await applyConfig(plane, 'crds', 'controllers');
+    await applyConfig(plane, 'crds', 'rbac', 'controllers');
     const access = await ServiceAccountAccess.of(plane);
     const parts = { access, log: nullLog, clock: systemClock, metrics: new Metrics(), random: Math.random };
     const opsListen = { host: '127.0.0.1', port: 0 };
