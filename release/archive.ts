@@ -27,6 +27,11 @@ export const archiveName = ({ version, architecture }: Release): string => `hold
 
 /** Uncompressed tar. */
 export function archiveTar(release: Release, files: readonly ArchiveFile[]): Buffer {
+  return writeTar(archiveEntries(release, files, archiveName(release)));
+}
+
+/** The archive's content below `top`, with its manifest. */
+export function archiveEntries(release: Release, files: readonly ArchiveFile[], top: string): TarEntry[] {
   const sorted = [...files].sort((a, b) => (a.path < b.path ? -1 : 1));
   const manifest: Manifest = {
     name: 'holdfast',
@@ -38,15 +43,14 @@ export function archiveTar(release: Release, files: readonly ArchiveFile[]): Buf
     { path: 'manifest.json', content: Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`) },
     ...sorted,
   ];
-  const top = archiveName(release);
-  return writeTar([
+  return [
     ...foldersOf(all).map((folder): TarEntry => ({ path: `${top}/${folder}`, folder: true, mode: 0o755 })),
     ...all.map((file): TarEntry => {
       const path = `${top}/${file.path}`;
       if ('linkTo' in file) return { path, linkTo: file.linkTo };
       return { path, content: file.content, mode: file.executable === true ? 0o755 : 0o644 };
     }),
-  ]);
+  ];
 }
 
 /** gzip, which every Debian unpacks; more than level 6 costs three times the time for less than 1% of the size. */

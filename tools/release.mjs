@@ -5,23 +5,40 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, w
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { stringify as stringifyYaml } from 'yaml';
 import { archiveName, archiveTar, compress, sha256 } from '../release/archive.ts';
+import { baseLayer } from '../release/base-layer.ts';
+import { chartFiles } from '../release/chart.ts';
 import { archiveFiles } from '../release/contents.ts';
+import { holdfastImage, imageFile, imageName } from '../release/holdfast-image.ts';
 import { LockFile } from '../release/lock-file.ts';
+import { imageArchive } from '../release/oci-image.ts';
 import { sbomText } from '../release/sbom.ts';
+import { writeTar } from '../release/tar.ts';
+import { readManifests } from '../install/manifests.ts';
 import { bundle, outside as outsidePackages } from './bundle.mjs';
 
-const usage = `npm run release -- [--arch x64|arm64] [--out FOLDER]
+const usage = `npm run release -- [--arch x64|arm64] [--out FOLDER] [--debian-root FOLDER]
 
 Both architectures without --arch, into dist/release by default. Each archive holds all that a host needs: its own Node.js, the
-program, systemd units, manifests, licences and a bill of materials. The same checkout gives the same bytes.`;
+program, systemd units, manifests, licences and a bill of materials. The same checkout gives the same bytes. Beside the archives: the
+bill of materials, the Helm chart, and for the architecture of this machine the container image.
+
+--debian-root: a Debian 12 from whose C library an image is made, with --arch its architecture. Without it this machine's own is
+used; the same packages there give the same bytes.`;
 
 const architectures = ['x64', 'arm64'];
 const largestMegabytes = 60;
+const stringify = (value) => stringifyYaml(value, { aliasDuplicateObjects: false, lineWidth: 0 });
 
 const root = path.join(import.meta.dirname, '..');
 const { values } = parseArgs({
-  options: { arch: { type: 'string' }, out: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  options: {
+    arch: { type: 'string' },
+    out: { type: 'string' },
+    'debian-root': { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  },
 });
 if (values.help || (values.arch !== undefined && !architectures.includes(values.arch))) {
   console.log(values.help ? usage : `not an architecture: ${values.arch}\n\n${usage}`);
@@ -39,28 +56,55 @@ for (const name of programFiles) rmSync(path.join(out, name));
 const outside = outsidePackages.flatMap((name) => lock.closure(name, ['napi-macros']));
 
 let tooLarge = false;
+const sums = [];
+
+/** Whole or not at all; says what it is. */
+function write(name, bytes, note = '') {
+  const file = path.join(out, name);
+  writeFileSync(`${file}.new`, bytes);
+  renameSync(`${file}.new`, file);
+  sums.push(`${sha256(bytes)}  ${name}\n`);
+  console.log(
+    `${path.relative(process.cwd(), file)}  ${(bytes.length / 1e6).toFixed(1)} MB  sha256 ${sha256(bytes)}${note}`,
+  );
+}
+
 for (const architecture of values.arch === undefined ? architectures : [values.arch]) {
   const node = lock.package(`node-linux-${architecture}`);
   const names = new Set([...inside, ...outside.map(({ name }) => name)]);
   const packages = [...[...names].sort().map((name) => lock.package(name)), node];
+  const sbom = sbomText(project, packages);
   const files = archiveFiles(architecture, {
     root,
     program,
     nodePackage: nodePackage(node),
     outside,
     packages,
-    sbom: sbomText(project, packages),
+    sbom,
   });
   const release = { version: project.version, architecture };
+  const name = archiveName(release);
   const bytes = compress(archiveTar(release, files));
-  const file = path.join(out, `${archiveName(release)}.tar.gz`);
-  writeFileSync(`${file}.new`, bytes);
-  renameSync(`${file}.new`, file);
-  writeFileSync(`${file}.sha256`, `${sha256(bytes)}  ${path.basename(file)}\n`);
-  const megabytes = bytes.length / 1e6;
-  tooLarge ||= megabytes > largestMegabytes;
-  console.log(`${path.relative(process.cwd(), file)}  ${megabytes.toFixed(1)} MB  sha256 ${sha256(bytes)}`);
+  write(`${name}.tar.gz`, bytes);
+  write(`${name}.cdx.json`, Buffer.from(sbom));
+  tooLarge ||= bytes.length / 1e6 > largestMegabytes;
+  const debian = values['debian-root'] ?? (architecture === process.arch ? '/' : undefined);
+  if (debian === undefined) {
+    console.log(`no image for ${architecture}: that needs --arch ${architecture} --debian-root FOLDER`);
+    continue;
+  }
+  const image = holdfastImage(release, files, baseLayer(architecture, debian));
+  write(imageFile(release), imageArchive(image), `  ${imageName(release)} ${image.manifest.digest}`);
 }
+const config = (file) => readFileSync(path.join(root, 'config', file), 'utf8');
+const chart = chartFiles(readManifests(config), project.version, stringify);
+write(
+  `holdfast-chart-${project.version}.tgz`,
+  compress(
+    writeTar(chart.map(({ path: file, content }) => ({ path: `holdfast/${file}`, content: Buffer.from(content) }))),
+  ),
+);
+writeFileSync(path.join(out, 'SHA256SUMS'), sums.join(''));
 if (tooLarge) {
   console.error(`An archive is larger than ${largestMegabytes} MB.`);
   process.exitCode = 1;

@@ -1,8 +1,8 @@
 // Container images without a registry: one layer around the static busybox, as OCI archives that `ctr images import`
 // reads (OCI image layout 1.0). Layers are not compressed, so that unpacking costs nothing but the copy.
-import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { imageArchive, makeImage, type Image } from '../../release/oci-image.ts';
 import { writeTar } from '../../release/tar.ts';
 import type { TarEntry } from '../../release/tar.ts';
 
@@ -32,57 +32,26 @@ const applets =
   'printf mkdir rm touch true false grep sed awk cut sort wc test expr id mount umount df stat chmod chown find xargs ' +
   'tr tee timeout kill uname which vi cp mv ln basename dirname md5sum tar traceroute netstat route ifconfig';
 
-/** One image in parts, as a registry serves it. */
-export interface Image {
-  name: string;
-  manifest: Blob;
-  /** Configuration and layer. */
-  blobs: readonly Blob[];
-}
-
-export interface Blob {
-  mediaType: string;
-  digest: string;
-  content: Buffer;
-}
-
 export function buildImage(spec: ImageSpec): Image {
-  const layer = blob('application/vnd.oci.image.layer.v1.tar', writeTar(layerEntries(spec)));
-  const config = jsonBlob('application/vnd.oci.image.config.v1+json', {
-    architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
-    os: 'linux',
-    config: {
-      ...(spec.entrypoint === undefined ? {} : { Entrypoint: spec.entrypoint }),
-      Cmd: spec.command,
-      Env: ['PATH=/bin:/usr/bin:/usr/local/bin'],
+  return makeImage(
+    {
+      name: spec.name,
+      architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
+      config: {
+        ...(spec.entrypoint === undefined ? {} : { Entrypoint: spec.entrypoint }),
+        Cmd: spec.command,
+        Env: ['PATH=/bin:/usr/bin:/usr/local/bin'],
+      },
     },
-    rootfs: { type: 'layers', diff_ids: [layer.digest] },
-  });
-  const manifest = jsonBlob('application/vnd.oci.image.manifest.v1+json', {
-    schemaVersion: 2,
-    mediaType: 'application/vnd.oci.image.manifest.v1+json',
-    config: descriptor(config),
-    layers: [descriptor(layer)],
-  });
-  return { name: spec.name, manifest, blobs: [config, layer] };
+    [{ tar: writeTar(layerEntries(spec)) }],
+  );
 }
 
 /** Writes the archive of one image into `folder` and returns its file. */
 export function writeImage(spec: ImageSpec, folder: string): string {
-  const image = buildImage(spec);
-  const annotations = { 'io.containerd.image.name': spec.name, 'org.opencontainers.image.ref.name': spec.name };
-  const index = { schemaVersion: 2, manifests: [{ ...descriptor(image.manifest), annotations }] };
-  const entries: TarEntry[] = [
-    { path: 'oci-layout', content: Buffer.from('{"imageLayoutVersion":"1.0.0"}') },
-    { path: 'index.json', content: Buffer.from(JSON.stringify(index)) },
-    ...[image.manifest, ...image.blobs].map(({ digest, content }) => ({
-      path: `blobs/sha256/${digest.slice('sha256:'.length)}`,
-      content,
-    })),
-  ];
   mkdirSync(folder, { recursive: true });
   const file = path.join(folder, `${spec.name.replaceAll(/[/:]/g, '_')}.tar`);
-  writeFileSync(file, writeTar(entries));
+  writeFileSync(file, imageArchive(buildImage(spec)));
   return file;
 }
 
@@ -111,16 +80,4 @@ function layerEntries(spec: ImageSpec): TarEntry[] {
     ...(spec.files ?? []).map((file): TarEntry => ({ ...file, path: file.path.replace(/^\//, '') })),
     ...(spec.links ?? []).map((link): TarEntry => ({ path: link.path.replace(/^\//, ''), linkTo: link.target })),
   ];
-}
-
-function descriptor({ mediaType, digest, content }: Blob): { mediaType: string; digest: string; size: number } {
-  return { mediaType, digest, size: content.length };
-}
-
-function jsonBlob(mediaType: string, value: unknown): Blob {
-  return blob(mediaType, Buffer.from(JSON.stringify(value)));
-}
-
-function blob(mediaType: string, content: Buffer): Blob {
-  return { mediaType, digest: `sha256:${createHash('sha256').update(content).digest('hex')}`, content };
 }

@@ -3,17 +3,17 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { buildImage, nodeImages, registryName } from './images.ts';
-import type { Blob } from './images.ts';
+import type { Blob } from '../../release/oci-image.ts';
 
 const [address, port] = process.argv.slice(2);
 
 /** By path below /v2/: manifests by tag and by digest, blobs by digest. */
 const served = new Map<string, Blob>();
-for (const { name, manifest, blobs } of nodeImages.map(buildImage)) {
+for (const { name, manifest, config, layers } of nodeImages.map(buildImage)) {
   if (!name.startsWith(`${registryName}/`)) continue;
   const [repository = '', tag = ''] = name.slice(registryName.length + 1).split(':');
   for (const reference of [tag, manifest.digest]) served.set(`${repository}/manifests/${reference}`, manifest);
-  for (const blob of blobs) served.set(`${repository}/blobs/${blob.digest}`, blob);
+  for (const blob of [config, ...layers]) served.set(`${repository}/blobs/${blob.digest}`, blob);
 }
 
 function answer(request: IncomingMessage, response: ServerResponse): void {

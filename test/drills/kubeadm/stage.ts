@@ -36,18 +36,21 @@ export class Stage {
   readonly node: KubeadmMachine;
   /** The command of the unpacked archive, on the node. */
   readonly command: string;
+  /** The release's container image, as a file of the host. */
+  readonly image: string;
 
-  private constructor(context: DrillContext, cluster: KubeadmCluster, command: string) {
+  private constructor(context: DrillContext, cluster: KubeadmCluster, command: string, image: string) {
     this.quick = context.quick;
     this.report = context.report;
     this.cluster = cluster;
     this.node = cluster.machine(nodeName);
     this.command = command;
+    this.image = image;
   }
 
   static async build(context: DrillContext): Promise<Stage> {
     const { report } = context;
-    const archive = await makeArchive();
+    const { archive, image } = await makeRelease();
     // The second node is at another site, with the same address.
     const nodes = context.quick ? { [nodeName]: { lan: 7 } } : { [nodeName]: { lan: 7 }, b1: { lan: 7 } };
     const cluster = await KubeadmCluster.up({ nodes, say: (line) => report.say(line) });
@@ -60,7 +63,7 @@ export class Stage {
     await node.enter(['mkdir', '-p', unpackedIn]);
     await node.enter(['tar', '-xzf', archive, '-C', unpackedIn]);
     const folder = (await node.enter(['ls', unpackedIn])).trim();
-    const stage = new Stage(context, cluster, `${unpackedIn}/${folder}/bin/holdfast`);
+    const stage = new Stage(context, cluster, `${unpackedIn}/${folder}/bin/holdfast`, image);
     await create(cluster.api, hubManifests([]));
     mkdirSync(node.file(clientFolder), { recursive: true });
     await create(
@@ -180,13 +183,15 @@ export function isReady({ status }: Pod): boolean {
   return status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') ?? false;
 }
 
-/** As npm run release makes it, for this machine. */
-async function makeArchive(): Promise<string> {
+/** As npm run release makes them, for this machine. */
+async function makeRelease(): Promise<{ archive: string; image: string }> {
   const root = projectRoot();
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [path.join(root, 'tools', 'release.mjs'), '--arch', process.arch],
     { cwd: root },
   );
-  return path.join(root, stdout.trim().split('\n').at(-1)?.split(/\s/)[0] ?? '');
+  const files = stdout.split('\n').map((line) => path.join(root, line.split(/\s/)[0] ?? ''));
+  const ending = (end: string): string => files.find((file) => file.endsWith(end)) ?? '';
+  return { archive: ending('.tar.gz'), image: ending('.tar') };
 }
