@@ -1,13 +1,20 @@
 // A TCP relay on loopback that can fail the way links do: the demo and tests cut "the cloud" with it, whatever stands
 // behind it. TLS passes through untouched, so certificates are still those of the far end.
+import { randomInt } from 'node:crypto';
 import net from 'node:net';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 
 /**
  * `refuse`: connections are reset and new ones refused, as when the far host is up and its server is not.
  * `blackhole`: nothing gets through and nobody is told; what was under way goes on after `heal`, as TCP does.
  */
 export type Fault = 'refuse' | 'blackhole';
+
+/**
+ * Below the range from which Linux gives ports to whoever names none (32768 on): while a relay refuses, nobody listens on its port, and
+ * one from that range would soon be given to somebody else.
+ */
+const [lowest, highest] = [11_000, 20_000];
 
 interface Pair {
   readonly near: Socket;
@@ -23,7 +30,7 @@ export class TcpRelay {
   #port: number;
   #fault: Fault | undefined;
 
-  /** `port` 0 takes a free one; it is kept for the life of the relay, also while it refuses. */
+  /** `port` 0 takes a free one, to which the relay comes back after it refused. */
   constructor(target: { readonly host: string; readonly port: number }, { port }: { port: number }) {
     this.#target = target;
     this.#port = port;
@@ -48,14 +55,16 @@ export class TcpRelay {
 
   /** Rejects when the port cannot be had. */
   async listen(): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(this.#port, '127.0.0.1', () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
-    this.#port = (this.#server.address() as AddressInfo).port;
+    for (;;) {
+      const port = this.#port === 0 ? randomInt(lowest, highest) : this.#port;
+      try {
+        await this.#listen(port);
+        this.#port = port;
+        return;
+      } catch (error) {
+        if (this.#port !== 0 || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      }
+    }
   }
 
   /** Takes effect before the promise resolves; one fault replaces the other. */
@@ -82,6 +91,16 @@ export class TcpRelay {
     // As while it refuses: what still comes out of the backlog is reset.
     this.#fault = 'refuse';
     if (this.#server.listening) await this.#shut();
+  }
+
+  async #listen(port: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, '127.0.0.1', () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
   }
 
   async #shut(): Promise<void> {

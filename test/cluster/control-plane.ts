@@ -2,7 +2,6 @@
 // light form on 127.0.0.1 is the judge of API semantics in integration tests; the full form carries the drills.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, existsSync } from 'node:fs';
 import { generateKeyPairSync } from 'node:crypto';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ApiClient } from './api-client.ts';
@@ -13,6 +12,7 @@ import type { PemPair, Validity } from './certificates.ts';
 import { waitFor } from './commands.ts';
 import { HarnessError } from './errors.ts';
 import { kubeconfigText } from './kubeconfig.ts';
+import { claimPort, claimPorts } from './ports.ts';
 import { logTail, ProcessTable } from './processes.ts';
 
 export interface ControlPlaneOptions {
@@ -72,7 +72,7 @@ export class ControlPlane {
   static async start(options: ControlPlaneOptions): Promise<ControlPlane> {
     const dir = options.dir ?? mkdtempSync(path.join(tmpdir(), 'holdfast-cp-'));
     mkdirSync(path.join(dir, 'pki'), { recursive: true });
-    const [port, etcdPort, etcdPeerPort, controllerManagerPort, schedulerPort] = await freePorts(5);
+    const [port, etcdPort, etcdPeerPort, controllerManagerPort, schedulerPort] = await claimPorts(5);
     const settings: Settings = {
       address: options.address ?? '127.0.0.1',
       port: options.port ?? port ?? 0,
@@ -208,7 +208,7 @@ export class ControlPlane {
   async startSecondApiserver(
     apiserverArgs?: readonly string[],
   ): Promise<{ readonly port: number; readonly url: string }> {
-    this.#secondPort ??= (await freePorts(1))[0] ?? 0;
+    this.#secondPort ??= await claimPort();
     await this.#startApiserver(secondApiserver, this.#secondPort, apiserverArgs);
     await this.#ready(secondApiserver, this.#secondPort);
     return { port: this.#secondPort, url: `https://${this.#settings.address}:${this.#secondPort}` };
@@ -391,21 +391,4 @@ function loadAuthority(dir: string): CertificateAuthority {
   // Last, because its presence says that the folder is complete.
   writeFileSync(file('sa.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }), { mode: 0o600 });
   return authority;
-}
-
-/** Ports that were free a moment ago, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(0, '127.0.0.1', resolve);
-      });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

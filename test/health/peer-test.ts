@@ -11,6 +11,7 @@ import { Metrics } from '../../runtime/metrics.ts';
 import type { Endpoint } from '../../runtime/settings.ts';
 import { FakeHub } from './fake-hub.ts';
 import { CertificateAuthority, type PemPair } from '../cluster/certificates.ts';
+import { claimPort } from '../cluster/ports.ts';
 import type { KubeObject } from '../../kube/wire.ts';
 import { membershipSlices } from '../../peers/membership.ts';
 import { PeerCredentialFiles } from '../../health/credentials.ts';
@@ -60,11 +61,7 @@ export class PeerTest {
 
   /** One port that is free on every address of loopback that nodes of this test have. */
   async peerPort(): Promise<number> {
-    if (this.#port !== undefined) return this.#port;
-    const server = net.createServer().listen(0, '127.0.0.1');
-    await new Promise((resolve) => server.once('listening', resolve));
-    this.#port = (server.address() as AddressInfo).port;
-    await new Promise((resolve) => server.close(resolve));
+    this.#port ??= await claimPort();
     return this.#port;
   }
 

@@ -2,7 +2,6 @@
 // and a node whose own way out is gone goes on through the other.
 import { once } from 'node:events';
 import http from 'node:http';
-import net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { Health, healthDefaults } from '../../health/health.ts';
 import { protobufWire } from '../../kube/protobuf/protobuf-wire.ts';
@@ -19,6 +18,7 @@ import { ControlPlane } from '../cluster/control-plane.ts';
 import { describeWithApiserver } from '../cluster/integration.ts';
 import { create } from '../cluster/manifest.ts';
 import { nodeRules } from '../cluster/node-rules.ts';
+import { claimPort } from '../cluster/ports.ts';
 import { HubUnderTest, until } from './hub-under-test.ts';
 
 const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
@@ -43,7 +43,7 @@ describeWithApiserver('peers in front of a real API server', () => {
 
   beforeAll(async () => {
     plane = await ControlPlane.start({ controllers: false });
-    peerPort = await freePort();
+    peerPort = await claimPort();
     // The health port of every kubelet here.
     kubelets = http.createServer((_request, response) => response.end('ok')).listen(0, '127.0.0.1');
     await once(kubelets, 'listening');
@@ -311,12 +311,4 @@ function onLoopback(hub: NodeHub): NodeHub {
     followPool: (signal) => hub.followPool(signal),
     pods: () => hub.pods(),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -2,10 +2,10 @@
 // again as a supervisor would.
 import { mkdirSync, copyFileSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { waitFor } from '../../cluster/commands.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
+import { claimPort } from '../../cluster/ports.ts';
 import { logTail, type ProcessRecord } from '../../cluster/processes.ts';
 import { projectRoot } from '../../cluster/project-root.ts';
 
@@ -40,7 +40,7 @@ export class Replicas {
       'current-context': 'drill',
     };
     writeFileSync(replicas.#kubeconfig, JSON.stringify(kubeconfig), { mode: 0o600 });
-    for (const name of replicaNames) replicas.#ports.set(name, await freePort());
+    for (const name of replicaNames) replicas.#ports.set(name, await claimPort());
     return replicas;
   }
 
@@ -121,13 +121,4 @@ export class Replicas {
       request.on('error', reject);
     });
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }

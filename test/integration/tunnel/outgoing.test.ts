@@ -3,23 +3,16 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { claimPort } from '../../cluster/ports.ts';
 import { eventually, metric, readAll, roundTrip, TunnelTest, type RunningServer } from './parts.ts';
 
 let test_: TunnelTest;
 beforeEach(() => void (test_ = new TunnelTest()));
 afterEach(() => test_.close());
 
-async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 /** An agent with a local port that may ask for `targets`; the port. */
 async function agentWithPort(servers: readonly RunningServer[], targets: readonly string[]): Promise<number> {
-  const local = await freePort();
+  const local = await claimPort();
   const ports = servers.map(({ addresses }) => addresses.agents.port);
   const flags = { localListen: `127.0.0.1:${local}`, localTargets: targets };
   const { agent } = test_.agent('edge1', ports, flags);

@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import net from 'node:net';
+import { claimPort } from '../../cluster/ports.ts';
 import { eventually, metric, readAll, roundTrip, TunnelTest } from './parts.ts';
 
 let test_: TunnelTest;
@@ -256,8 +257,8 @@ test('two addresses of one server are held by one connection', async () => {
 
 test('the agent comes back after the server was away', async () => {
   const port = await test_.echo();
-  const first = await test_.server();
-  const { port: listenPort } = first.addresses.agents;
+  const listenPort = await claimPort();
+  const first = await test_.server({ listen: `127.0.0.1:${listenPort}` });
   const { agent } = test_.agent('edge1', [listenPort], { kubeletAddress: `127.0.0.1:${port}` });
   await eventually('connected', () => agent.connected === 1);
   await first.stop();
