@@ -17,7 +17,7 @@ import type { SingleObjects } from './single-objects.ts';
 import type { Headers, HubRequest, HubResponse, Uplink } from './types.ts';
 import type { OfflineWrites } from './writes/offline-writes.ts';
 import { askedForm, formFor, type AnswerForm, type AskedForm } from './views/answer-form.ts';
-import { answerList } from './views/list-answer.ts';
+import { answerList, type ListAnswerParts } from './views/list-answer.ts';
 import type { ViewMetrics } from './views/metrics.ts';
 import type { Presenter } from './views/presenter.ts';
 import { ShownResponse } from './views/shown-response.ts';
@@ -148,22 +148,24 @@ export class Router {
       else sendUnknown(request, response);
       return;
     }
+    const withoutCloud = lastKnownOf(views);
     if (verb === 'watch') {
-      const parts = { views, clock, metrics };
-      if (!(await answerWatch(parts, request, response, info, asked)))
-        await this.#passThrough(request, response, reader);
+      if (await answerWatch({ views, clock, metrics }, request, response, info, asked)) return;
+      if (await this.#forwarded(request, response, reader)) return;
+      if (!(await answerWatch({ views: withoutCloud, clock, metrics }, request, response, info, asked)))
+        sendUnknown(request, response);
       return;
     }
     // The API server knows more columns than we do, and lists of metadata alone: it is asked while it can be reached.
     if (asked.form !== 'plain' && uplink.cloud.reachable) {
       if (await this.#forwarded(request, response, reader)) return;
     }
-    const answer = (): Promise<boolean> =>
-      answerList({ views, clock, metrics }, request, response, info, asked, this.#warning(request));
-    if (await answer()) return;
+    const answer = (from: ListAnswerParts['views']): Promise<boolean> =>
+      answerList({ views: from, clock, metrics }, request, response, info, asked, this.#warning(request));
+    if (await answer(views)) return;
     const forwarded = (to: HubResponse): Promise<boolean> => this.#forwarded(request, to, reader);
     if (await this.#filtered(request, response, info, forwarded)) return;
-    if (!(await answer())) sendUnknown(request, response);
+    if (!(await answer(withoutCloud))) sendUnknown(request, response);
   }
 
   async #get(request: HubRequest, response: HubResponse, info: ResourceRequest, reader: Reader): Promise<void> {
@@ -313,6 +315,18 @@ export class Router {
     const agent = headerValue(request.headers, 'user-agent') ?? '';
     return agent.startsWith('kubectl') ? staleWarning(uplink.cloud, clock.wallMs()) : {};
   }
+}
+
+/**
+ * The views for a request that could not be forwarded. Its way has broken; that the cloud is lost may be known a moment later only, and
+ * the client must not fall between the two.
+ */
+function lastKnownOf(views: ReadableViews): ListAnswerParts['views'] {
+  return {
+    cloudReachable: false,
+    acquire: (key, startAt, signal) =>
+      views.cloudReachable ? views.lastKnown(key) : views.acquire(key, startAt, signal),
+  };
 }
 
 /** Undefined when the client takes nothing that a hub can make. */

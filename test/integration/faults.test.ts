@@ -232,3 +232,45 @@ test('an API server that takes connections and says nothing: answers from the st
   for (const socket of sockets) socket.destroy();
   mute.close();
 });
+
+describe('the way breaks under a request, and the cloud is not known to be lost', () => {
+  /** Of a kind that only JSON can carry, as a custom resource is. */
+  const widgets = (): string =>
+    cloud.listBody().replaceAll('ConfigMap', 'Widget').replaceAll('"apiVersion":"v1"', '"apiVersion":"example.com/v1"');
+  const breakRequests = async (): Promise<void> => {
+    cloud.collection = '/apis/example.com/v1/namespaces/default/widgets';
+    cloud.onList = (response) => sendText(response, 200, widgets());
+    for (const accept of ['application/json', 'application/vnd.kubernetes.protobuf,application/json'])
+      await hub.client.request('GET', `${cloud.collection}?resourceVersion=0`, { headers: { accept } });
+    await until(() => cloud.openWatches === 2, 'the upstream watches');
+    cloud.onList = reset;
+    // Those of the views stay; others break as well.
+    cloud.onWatch = reset;
+  };
+
+  test('a list that had to be fresh is answered as it would be without the cloud', async () => {
+    await breakRequests();
+    const { items } = await hub.client.get<List>(cloud.collection);
+    expect(items.map(({ metadata }) => metadata.name)).toEqual(['a', 'b', 'c']);
+    expect(hub.hub.status().cloud.reachable).toBe(true);
+  });
+
+  test.each(['?resourceVersion=0', '', '?watch=true&resourceVersion=103'])(
+    'what nobody can give is refused as the API server does: 406 (%s)',
+    async (query) => {
+      await breakRequests();
+      const headers = { accept: 'application/vnd.kubernetes.protobuf' };
+      const refused = await hub.client.request('GET', `${cloud.collection}${query}`, { headers });
+      expect(refused.status).toBe(406);
+      expect(hub.hub.status().cloud.reachable).toBe(true);
+    },
+  );
+
+  test('of what is not kept it is said that it is not known', async () => {
+    await breakRequests();
+    cloud.onOther = (response) => reset(response);
+    const unknown = await hub.client.request('GET', '/apis/example.com/v1/namespaces/other/widgets');
+    expect(unknown.status).toBe(503);
+    expect(unknown.headers['retry-after']).toBeDefined();
+  });
+});

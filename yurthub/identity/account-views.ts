@@ -56,6 +56,20 @@ export class AccountViews implements ReadableViews {
     return await this.#views.acquire(shared, startAt, signal, firstListClient, this.#mayRead);
   }
 
+  async lastKnown(key: ViewKey): Promise<Acquired> {
+    const decision = this.#allowances.recalled(this.#token.account, collectionScope(key));
+    if (decision === 'denied') {
+      this.#metrics.refusals.inc({ code: '403' });
+      return { kind: 'refused', reply: forbidden(this.#token.account.username, key) };
+    }
+    if (decision !== 'allowed') return await this.#views.wider(key, this.#mayRead);
+    if (this.#views.has(key)) {
+      const known = await this.#views.lastKnown(key, this.#mayRead);
+      if (known.kind === 'view') return known;
+    }
+    return await this.#views.lastKnown({ ...key, forAccounts: true }, this.#mayRead);
+  }
+
   /** Never live: a GET is asked of the API server while it can be reached, which decides on it. */
   async shown(request: ObjectName): Promise<ShownObject | undefined> {
     const shown = await this.#views.shown(request, this.#mayRead);

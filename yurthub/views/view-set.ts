@@ -78,6 +78,7 @@ interface Entry {
 
 /** The views as far as one reader may see them. */
 export type ReadableViews = Pick<ViewSet, 'acquire' | 'cloudReachable'> & {
+  lastKnown(key: ViewKey): Promise<Acquired>;
   shown(request: ObjectName): Promise<ShownObject | undefined>;
   absentAt(request: ObjectName): Promise<string | undefined>;
   speaksFor(request: ObjectName): boolean;
@@ -252,6 +253,21 @@ export class ViewSet implements ViewReader {
       await Promise.race([reflector?.nextChange(), this.#wakeup.promise, left]);
     }
     return firstListClient?.answered === true ? { kind: 'answered' } : { kind: 'unkept' };
+  }
+
+  /** What there is to say of a key when the cloud has just not been reached, whether or not that counts as its loss yet. */
+  async lastKnown(key: ViewKey, mayRead: MayRead = nodeMayRead): Promise<Acquired> {
+    const id = viewId(key);
+    const entry = this.#entries.get(id) ?? (this.#stored.has(id) ? this.#add(key) : undefined);
+    await entry?.restored;
+    if (entry?.view.synced !== true || this.#entries.get(id) !== entry) return await this.wider(key, mayRead);
+    entry.idleMs = 0;
+    entry.usedMs = this.#parts.clock.monotonicMs();
+    // Whoever watches it must hear what comes when the cloud is back.
+    this.#startReflector(id, entry, '', undefined);
+    const refusal = entry.reflector?.refusal;
+    if (refusal !== undefined && isDenial(refusal)) return { kind: 'refused', reply: refusal };
+    return { kind: 'view', view: entry.view, live: false };
   }
 
   /** The newest complete view that holds all that a key means, in whatever encoding; `unknown` when there is none. */
