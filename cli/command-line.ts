@@ -6,6 +6,7 @@ import { completionScript } from './completion.ts';
 import { demoFlags, runDemoCommand } from './demo-command.ts';
 import { UsageError } from './errors.ts';
 import { flagHelp, parseFlags, type Flag } from './flags.ts';
+import { installFlags, runInstallCommand, runUninstallCommand, uninstallFlags } from './install.ts';
 import { hubFlags, nodeFlags, runNodeCommand, runRotateKeyCommand } from './node.ts';
 import { runDiagnoseCommand, runPreflightOfflineCommand, runStatusCommand, statusFlags } from './status.ts';
 import type { Terminal } from './terminal.ts';
@@ -65,6 +66,17 @@ const commands: Readonly<Record<string, Command>> = {
       await runControllersCommand(flags, parts);
       return 0;
     },
+  },
+  install: {
+    summary:
+      'Put the cloud side into a cluster: kinds, rights, controllers, tunnel server. Run it again to upgrade it.',
+    flags: installFlags,
+    run: (flags, parts) => runInstallCommand(flags, parts),
+  },
+  uninstall: {
+    summary: 'Take the cloud side out of a cluster, when no node is converted any more.',
+    flags: uninstallFlags,
+    run: (flags, parts) => runUninstallCommand(flags, parts),
   },
   convert: {
     summary:

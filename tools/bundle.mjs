@@ -22,14 +22,18 @@ const requiredBuiltins = {
   },
 };
 
-/** The controllers are a file of their own, which the executable loads by this name when it is asked to run them. */
-const controllersFile = 'holdfast-controllers.mjs';
-const controllersApart = {
-  name: 'controllers-apart',
+/** What reaches a cluster in every way that a kubeconfig knows is not for nodes: files of their own, loaded by these names when asked for. */
+const apartFiles = {
+  'controllers/run.ts': 'holdfast-controllers.mjs',
+  'install/run.ts': 'holdfast-install.mjs',
+};
+const cloudApart = {
+  name: 'cloud-apart',
   setup(builder) {
-    builder.onResolve({ filter: /\/controllers\/run\.ts$/ }, ({ kind }) =>
-      kind === 'dynamic-import' ? { path: `./${controllersFile}`, external: true } : undefined,
-    );
+    builder.onResolve({ filter: /\/(controllers|install)\/run\.ts$/ }, ({ kind, path: name }) => {
+      const file = apartFiles[name.replace(/^(\.\.\/)+/, '')];
+      return kind === 'dynamic-import' && file !== undefined ? { path: `./${file}`, external: true } : undefined;
+    });
   },
 };
 
@@ -58,22 +62,26 @@ export async function bundle(root, folder) {
     ...common,
     entryPoints: ['cli/main.ts'],
     outfile: path.join(folder, 'holdfast.mjs'),
-    plugins: [requiredBuiltins, controllersApart],
+    plugins: [requiredBuiltins, cloudApart],
     banner: { js: `#!/usr/bin/env node\n${banner}` },
   });
-  const controllers = await build({
-    ...common,
-    entryPoints: ['controllers/run.ts'],
-    outfile: path.join(folder, controllersFile),
-    plugins: [requiredBuiltins],
-    banner: { js: banner },
-  });
+  const others = [];
+  for (const [entryPoint, file] of Object.entries(apartFiles))
+    others.push(
+      await build({
+        ...common,
+        entryPoints: [entryPoint],
+        outfile: path.join(folder, file),
+        plugins: [requiredBuiltins],
+        banner: { js: banner },
+      }),
+    );
   // One character beyond Latin-1, and V8 keeps two bytes for each of them all.
   if (readFileSync(path.resolve(root, folder, 'holdfast.mjs')).some((byte) => byte > 0x7f))
     throw new Error('holdfast.mjs: not ASCII; write such characters of regular expressions as \\u escapes');
-  const names = [executable, controllers]
+  const names = [executable, ...others]
     .flatMap(({ metafile }) => Object.keys(metafile.inputs))
     .map((file) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1])
     .filter((name) => name !== undefined);
-  return { files: ['holdfast.mjs', controllersFile], packages: [...new Set(names)].sort() };
+  return { files: ['holdfast.mjs', ...Object.values(apartFiles)], packages: [...new Set(names)].sort() };
 }

@@ -56,6 +56,8 @@ export interface WriteOptions {
 export interface ApplyOptions extends WriteOptions {
   /** Takes fields over from other managers, as is the default; else 409 (Conflict) when one has another value. */
   readonly force?: boolean;
+  /** Everything but the writing: what would come of it. */
+  readonly dryRun?: boolean;
 }
 
 export interface Preconditions {
@@ -178,9 +180,9 @@ export class Api {
     object: Draft & { readonly metadata: { readonly name: string } },
     manager: string,
     signal: AbortSignal,
-    { subresource, force = true }: ApplyOptions = {},
+    { subresource, force = true, dryRun = false }: ApplyOptions = {},
   ): Promise<T> {
-    const query = queryOf({ fieldManager: manager, force: String(force) });
+    const query = queryOf({ fieldManager: manager, force: String(force), ...(dryRun ? { dryRun: 'All' } : {}) });
     const path = `${objectPath(resource, object.metadata, subresource)}${query}`;
     return this.#call<T>(
       { verb: 'patch', method: 'PATCH', path, body: object, contentType: 'application/apply-patch+yaml' },
@@ -203,6 +205,11 @@ export class Api {
       if (isNotFound(error)) return false;
       throw error;
     }
+  }
+
+  /** What is no object: /version for one. */
+  read<T>(path: string, signal: AbortSignal): Promise<T> {
+    return this.#call<T>({ verb: 'get', method: 'GET', path }, signal);
   }
 
   /** Any other request, as the API server's documentation has it: reviews for one. */

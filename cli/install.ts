@@ -1,0 +1,102 @@
+// holdfast install and uninstall: flags, and what is printed. What reaches a cluster is a bundle of its own, as the controllers are.
+import path from 'node:path';
+import { realpathSync } from 'node:fs';
+import type { Outcome } from '../install/outcome.ts';
+import { exitStatus, outcomeText } from '../install/outcome.ts';
+import type { CommandLineParts } from './command-line.ts';
+import { flag, progressTo } from './convert.ts';
+import { UsageError } from './errors.ts';
+import type { Flag } from './flags.ts';
+
+const sharedFlags: readonly Flag[] = [
+  flag(
+    'kubeconfig',
+    'kubeconfig',
+    'FILE',
+    'An administrator of the cluster. Default: KUBECONFIG, ~/.kube/config, /etc/kubernetes/admin.conf.',
+  ),
+  flag('dry-run', 'dryRun', undefined, 'Check, print every change that would be made, and change nothing.'),
+  flag('output', 'output', 'text|json', 'How the result is printed. Progress goes to standard error. Default: text.'),
+  flag('timeout', 'timeout', 'SECONDS', 'Longest wait for any one thing. Default: 120.'),
+];
+export const installFlags: readonly Flag[] = [
+  flag(
+    'image',
+    'image',
+    'IMAGE',
+    'Image of controllers and tunnel server, with its tag. Default: localhost/holdfast:VERSION, as it is imported.',
+  ),
+  {
+    ...flag(
+      'tunnel-server',
+      'tunnelServers',
+      'HOST[:PORT]',
+      'Where edge nodes find a tunnel server; once for each control plane. Default: what was said before, else their addresses, port 10262.',
+    ),
+    repeatable: true,
+  },
+  ...sharedFlags,
+];
+export const uninstallFlags: readonly Flag[] = [
+  flag('delete-data', 'deleteData', undefined, 'Also pools and applications of yours, and with them their kinds.'),
+  flag('force', 'force', undefined, 'Also while nodes are converted: they stay as they are.'),
+  ...sharedFlags,
+];
+
+type Parts = Pick<CommandLineParts, 'out' | 'err' | 'signal' | 'script' | 'version' | 'kubeconfig'>;
+type Values = Record<string, string | string[]>;
+
+/** Exit status: 0 done, 1 not come to its end (run it again), 2 not understood, 3 refused and nothing changed. */
+export async function runInstallCommand(flags: Values, parts: Parts): Promise<number> {
+  const { dryRun, timeoutMs, json } = read(flags);
+  const { image, tunnelServers = [] } = flags as { image?: string; tunnelServers?: string[] };
+  if (image !== undefined && !/^[^\s:@]+(:\d+)?(\/[^\s:@]+)*(:[\w.-]+|@sha256:[0-9a-f]{64})$/.test(image))
+    throw new UsageError(
+      `--image is an image with its tag, such as registry.example.com/holdfast:${parts.version}, not ${image}`,
+    );
+  const settings = { dryRun, timeoutMs, image, tunnelServers: tunnelServers.map(endpointText) };
+  const { run } = await import('../install/run.ts');
+  return finish(await run({ command: 'install', settings }, facts(flags, parts), parts.signal), json, parts);
+}
+
+/** As runInstallCommand. */
+export async function runUninstallCommand(flags: Values, parts: Parts): Promise<number> {
+  const { dryRun, timeoutMs, json } = read(flags);
+  const settings = { dryRun, timeoutMs, deleteData: flags['deleteData'] === 'true', force: flags['force'] === 'true' };
+  const { run } = await import('../install/run.ts');
+  return finish(await run({ command: 'uninstall', settings }, facts(flags, parts), parts.signal), json, parts);
+}
+
+function read({ dryRun, output = 'text', timeout = '120' }: Values): {
+  dryRun: boolean;
+  timeoutMs: number;
+  json: boolean;
+} {
+  if (output !== 'text' && output !== 'json') throw new UsageError(`--output is text or json, not ${String(output)}`);
+  const seconds = Number(timeout);
+  if (!Number.isInteger(seconds) || seconds < 5 || seconds > 3_600)
+    throw new UsageError(`--timeout is a number of seconds from 5 to 3600, not ${String(timeout)}`);
+  return { dryRun: dryRun === 'true', timeoutMs: seconds * 1_000, json: output === 'json' };
+}
+
+function facts({ kubeconfig }: Values, { version, script, err, kubeconfig: fromEnvironment }: Parts) {
+  // KUBECONFIG may list several files; kubectl merges them, this takes the first.
+  const file = typeof kubeconfig === 'string' ? kubeconfig : fromEnvironment?.split(path.delimiter)[0];
+  // config/ lies beside the folder of the program, in an archive and in a checkout.
+  const folder = path.dirname(path.dirname(realpathSync(script)));
+  return { version, folder, kubeconfig: file, progress: progressTo(err) };
+}
+
+function finish(outcome: Outcome, json: boolean, { out, err }: Parts): number {
+  out(json ? JSON.stringify(outcome, null, 2) : outcomeText(outcome));
+  if (!json && outcome.error !== undefined) err(`holdfast ${outcome.command}: ${outcome.error}`);
+  return exitStatus[outcome.outcome];
+}
+
+/** HOST:PORT, the port added where it is missing. */
+function endpointText(text: string): string {
+  const [, host, port = '10262'] = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(?::(\d{1,5}))?$/.exec(text) ?? [];
+  if (host === undefined)
+    throw new UsageError(`--tunnel-server is HOST or HOST:PORT, an IPv6 address in brackets, not ${text}`);
+  return `${host}:${port}`;
+}
