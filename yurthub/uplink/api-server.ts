@@ -32,6 +32,10 @@ export interface ApiServerParts {
   readonly way: 'own' | RelayWay;
   /** Whether another way would be at hand. */
   readonly hasRelay: () => boolean;
+  /** Whether requests go there, or went there last. */
+  readonly inUse: () => boolean;
+  /** Whether it may be lost, with another way at hand. */
+  readonly doubted: (isDoubted: boolean) => void;
 }
 
 type DialKind = 'unary' | 'session' | 'raw';
@@ -57,6 +61,7 @@ export class ApiServer implements MonitoredPath {
   readonly #unanswered = new Set<Attempt>();
   readonly #stop = new AbortController();
   #confirming: Promise<boolean> | undefined;
+  #heardMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: ApiServerParts, settings: UplinkSettings, url: string) {
     const { protocol, hostname, host, port, origin } = new URL(url);
@@ -84,6 +89,18 @@ export class ApiServer implements MonitoredPath {
 
   get hasRelay(): boolean {
     return this.#parts.hasRelay();
+  }
+
+  get inUse(): boolean {
+    return this.#parts.inUse();
+  }
+
+  get heardMs(): number {
+    return this.#heardMs;
+  }
+
+  doubted(isDoubted: boolean): void {
+    this.#parts.doubted(isDoubted);
   }
 
   get status(): PathStatus {
@@ -127,7 +144,7 @@ export class ApiServer implements MonitoredPath {
 
   /** Starts one exchange. `fresh`: on a connection that was not idle before. */
   send(request: Outgoing, transport: 'unary' | 'stream', sink: AnswerSink, fresh: boolean): Exchange {
-    const attempt = new Attempt(sink, this.#parts.clock.monotonicMs(), this.#unanswered);
+    const attempt = new Attempt(sink, this.#parts.clock.monotonicMs(), this.#unanswered, this.#heard);
     this.#monitor.requestStarted();
     if (transport === 'unary') this.#sendUnary(request, attempt, fresh);
     else this.#sendStream(request, attempt);
@@ -144,6 +161,7 @@ export class ApiServer implements MonitoredPath {
       { ...ignoring, fail: ({ error }) => controller.abort(error) },
       this.#parts.clock.monotonicMs(),
       this.#unanswered,
+      this.#heard,
     );
     this.#monitor.requestStarted();
     try {
@@ -153,6 +171,8 @@ export class ApiServer implements MonitoredPath {
       signal.removeEventListener('abort', onAbort);
     }
   }
+
+  readonly #heard = (): void => void (this.#heardMs = this.#parts.clock.monotonicMs());
 
   /** A request broke: what that says of the path is found out at once. */
   suspectLoss(): void {
@@ -445,17 +465,19 @@ class Attempt implements Exchange, AnswerSink {
   readonly startedMs: number;
   readonly #target: AnswerSink;
   readonly #unanswered: Set<Attempt>;
+  readonly #heard: () => void;
   /** It may be sent again, and is on a connection that nobody had used for a while. */
   mayBeForgotten = false;
   #controller: AbortController | undefined;
   #exchange: Exchange | undefined;
   #over = false;
 
-  /** It is in `unanswered` until it has its head, or is over without one. */
-  constructor(target: AnswerSink, startedMs: number, unanswered: Set<Attempt>) {
+  /** It is in `unanswered` until it has its head, or is over without one. `heard`: called with everything that arrives. */
+  constructor(target: AnswerSink, startedMs: number, unanswered: Set<Attempt>, heard: () => void) {
     this.startedMs = startedMs;
     this.#target = target;
     this.#unanswered = unanswered;
+    this.#heard = heard;
     unanswered.add(this);
   }
 
@@ -501,10 +523,12 @@ class Attempt implements Exchange, AnswerSink {
 
   head(statusCode: number, headers: Headers): void {
     this.#unanswered.delete(this);
+    this.#heard();
     if (!this.#over) this.#target.head(statusCode, headers);
   }
 
   data(chunk: Buffer): boolean {
+    this.#heard();
     return this.#over || this.#target.data(chunk);
   }
 

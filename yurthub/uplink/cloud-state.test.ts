@@ -3,6 +3,7 @@ import {
   lossReasonOf,
   pingDeadlineMs,
   startDeadlineMs,
+  worstRoundTripMs,
   type PathEvent,
   type PathStatus,
 } from './cloud-state.ts';
@@ -51,6 +52,14 @@ test('the first connection after a start is given four remembered round trips, w
   expect(startDeadlineMs(20, 800, 2_000)).toBe(800);
   expect(startDeadlineMs(2_000, 800, 2_000)).toBe(8_000);
   expect(startDeadlineMs(undefined, 800, 2_000)).toBe(2_000);
+});
+
+test('a link that was slow once is given time for a while', () => {
+  let worst = 0;
+  for (const measured of [20, 900, 20]) worst = worstRoundTripMs(worst, measured);
+  expect(worst).toBe(845);
+  for (let count = 0; count < 60; count += 1) worst = worstRoundTripMs(worst, 20);
+  expect(worst).toBeLessThan(45);
 });
 
 test.each([

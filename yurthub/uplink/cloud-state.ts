@@ -71,6 +71,11 @@ export function pingDeadlineMs(roundTripMs: number, floorMs: number): number {
   return Math.max(floorMs, 2 * roundTripMs);
 }
 
+/** The longest round trip of late: a sixteenth of what is above the newest one is forgotten with each. */
+export function worstRoundTripMs(before: number, measured: number): number {
+  return measured >= before ? measured : before - (before - measured) / 16;
+}
+
 /** How long the first connection after a start may take: TCP, TLS and HTTP/2 are three round trips, and one to spare. */
 export function startDeadlineMs(expectedRoundTripMs: number | undefined, floorMs: number, pingMs: number): number {
   return expectedRoundTripMs === undefined ? pingMs : Math.max(floorMs, 4 * expectedRoundTripMs);

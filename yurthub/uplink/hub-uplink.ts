@@ -59,6 +59,8 @@ export class HubUplink implements Uplink {
   readonly #listeners = new Set<(state: CloudState) => void>();
   readonly #accessListeners = new Set<(access: CloudAccess) => void>();
   #own = true;
+  /** Servers, by index, whose ping is late. */
+  readonly #inDoubt = new Set<number>();
   readonly #standings: ServerStanding[];
   /** Index of the server that the last request went to. */
   #last: number;
@@ -75,7 +77,14 @@ export class HubUplink implements Uplink {
     this.#servers = settings.apiServers.map(
       (url, index) =>
         new ApiServer(
-          { ...parts, way: 'own', hasRelay, statusChanged: () => this.#statusChanged(index) },
+          {
+            ...parts,
+            way: 'own',
+            hasRelay,
+            inUse: () => this.#last === index,
+            doubted: (isDoubted) => this.#doubted(index, isDoubted),
+            statusChanged: () => this.#statusChanged(index),
+          },
           settings,
           url,
         ),
@@ -83,7 +92,14 @@ export class HubUplink implements Uplink {
     this.#throughPeers = (relay === noRelay ? [] : settings.apiServers).map(
       (url) =>
         new ApiServer(
-          { ...parts, way: relay, hasRelay: () => false, statusChanged: () => this.#cloudChanged() },
+          {
+            ...parts,
+            way: relay,
+            hasRelay: () => false,
+            inUse: () => false,
+            doubted: () => undefined,
+            statusChanged: () => this.#cloudChanged(),
+          },
           settings,
           url,
         ),
@@ -329,6 +345,16 @@ export class HubUplink implements Uplink {
     this.#standings[index] = standing;
     metrics.serverReachable.set({ server: server.name }, standing.status === 'reachable' ? 1 : 0);
     this.#cloudChanged();
+    // A way that is gone is gone to all of them, mostly: nobody has to find that out one by one.
+    if (standing.status !== 'reachable' && this.#parts.relay.isOpen)
+      for (const other of this.#servers) if (other !== server && other.status === 'reachable') other.suspectLoss();
+  }
+
+  #doubted(index: number, isDoubted: boolean): void {
+    if (isDoubted) this.#inDoubt.add(index);
+    else this.#inDoubt.delete(index);
+    const none = this.#standings.every(({ status }, at) => status !== 'reachable' || this.#inDoubt.has(at));
+    this.#relayed.prepare(none);
   }
 
   #cloudChanged(): void {

@@ -7,6 +7,7 @@ import {
   lossReasonOf,
   pingDeadlineMs,
   startDeadlineMs,
+  worstRoundTripMs,
   type PathAction,
   type PathEvent,
   type PathStatus,
@@ -21,6 +22,10 @@ export interface MonitoredPath {
   readonly name: string;
   /** Whether another way is at hand when this one is lost. */
   readonly hasRelay: boolean;
+  /** Whether requests go there now, or went there last. */
+  readonly inUse: boolean;
+  /** Monotonic time at which something arrived that was asked for; pings not. */
+  readonly heardMs: number;
   openSessions(): StreamSession[];
   /** Opens a session; a failure has been reported to `happened` when this rejects. */
   openSession(): Promise<StreamSession>;
@@ -38,6 +43,8 @@ export interface MonitoredPath {
   /** Destroys the connections that are in `since` and on which nothing has arrived since then. */
   dropSilent(since: Map<object, number>): void;
   statusChanged(status: PathStatus): void;
+  /** With a relay at hand: a ping is late, and not yet overdue; or no longer. */
+  doubted(isDoubted: boolean): void;
 }
 
 /** A path that rests is not used and not watched until it is sought. */
@@ -50,6 +57,10 @@ export class PathMonitor {
   readonly #tasks = new Set<Promise<void>>();
   #status: PathStatus = 'reachable';
   #roundTripMs = 0;
+  /** The longest round trip of late; forgotten slowly. */
+  #worstRoundTripMs = 0;
+  #pingAnsweredMs = Number.NEGATIVE_INFINITY;
+  #sessionsLookedMs = 0;
   #checking = false;
   #stopped = false;
   #resting: boolean;
@@ -85,6 +96,7 @@ export class PathMonitor {
     if (this.#resting) return;
     const { expectedRoundTripMs, startTimeoutMs, pingTimeoutMs } = this.#settings;
     this.check(startDeadlineMs(expectedRoundTripMs, startTimeoutMs, pingTimeoutMs));
+    this.#sessionsLookedMs = this.#parts.clock.monotonicMs();
     this.#armIdle();
   }
 
@@ -92,6 +104,7 @@ export class PathMonitor {
   seek(): void {
     if (!this.#resting || this.#stopped) return;
     this.#resting = false;
+    this.#sessionsLookedMs = this.#parts.clock.monotonicMs();
     this.#armIdle();
     this.#probing = new AbortController();
     this.#task(this.#probe(this.#probing.signal));
@@ -128,6 +141,7 @@ export class PathMonitor {
 
   measured(roundTripMs: number): void {
     this.#roundTripMs = roundTripMs;
+    this.#worstRoundTripMs = worstRoundTripMs(this.#worstRoundTripMs, roundTripMs);
     this.#parts.metrics.roundTrip.set(roundTripMs / 1_000);
   }
 
@@ -171,11 +185,11 @@ export class PathMonitor {
     else this.#task(this.#endDeadSessions());
   }
 
-  /** Asks the path for a sign of life, unless that is being done. */
-  check(deadlineMs = this.#pingMs): void {
+  /** Asks the path for a sign of life, unless that is being done; over each session, or so many. */
+  check(deadlineMs = this.#pingMs, maxSessions = Infinity): void {
     if (this.#checking || this.#stopped || this.#resting) return;
     this.#checking = true;
-    this.#task(this.#check(deadlineMs).finally(() => void (this.#checking = false)));
+    this.#task(this.#check(deadlineMs, maxSessions).finally(() => void (this.#checking = false)));
   }
 
   #act(action: PathAction): void {
@@ -211,29 +225,52 @@ export class PathMonitor {
     this.#unansweredTimer = this.#parts.clock.after(againMs, () => this.#lookAtUnanswered());
   }
 
-  #armIdle(waitedMs = 0): void {
+  #armIdle(): void {
     const { clock } = this.#parts;
+    const nowMs = clock.monotonicMs();
     const { idlePingMs, idlePingWithRelayMs } = this.#settings;
-    const tickMs = Math.min(idlePingMs, idlePingWithRelayMs);
-    this.#idleTimer = clock.after(tickMs, () => {
-      // Asked anew each time: a relay that opens meanwhile must not wait for the end of a long pause.
-      if (!this.#path.hasRelay && waitedMs + tickMs < idlePingMs) {
-        this.#armIdle(waitedMs + tickMs);
-        return;
-      }
+    const looksLeftMs = this.#sessionsLookedMs + idlePingMs - nowMs;
+    const quietLeftMs = this.#quietSinceMs + idlePingWithRelayMs - nowMs;
+    // Whether there is a relay is asked anew each time: one that opens meanwhile must not wait for the end of a long pause.
+    const waitMs = Math.min(looksLeftMs, quietLeftMs > 0 ? quietLeftMs : idlePingWithRelayMs);
+    this.#idleTimer = clock.after(Math.max(waitMs, 1), () => {
+      this.#lookAtIdle();
+      this.#armIdle();
+    });
+  }
+
+  /** The last sign of life of the path, as far as that is known. */
+  get #quietSinceMs(): number {
+    return Math.max(this.#path.heardMs, this.#pingAnsweredMs);
+  }
+
+  #lookAtIdle(): void {
+    const nowMs = this.#parts.clock.monotonicMs();
+    const { idlePingMs, idlePingWithRelayMs } = this.#settings;
+    if (nowMs - this.#sessionsLookedMs >= idlePingMs) {
       const sessions = this.#path.openSessions();
       // What arrives by itself is a sign of life: on a metered link a ping more is paid for.
       const quiet = sessions.some((session) => this.#arrivedAtTick.get(session) === session.bytesRead);
       if (quiet || sessions.length === 0) this.check();
       this.#arrivedAtTick = new Map(sessions.map((session) => [session, session.bytesRead]));
-      this.#armIdle();
-    });
+      this.#sessionsLookedMs = nowMs;
+    } else if (this.#path.hasRelay && this.#path.inUse && nowMs - this.#quietSinceMs >= idlePingWithRelayMs) {
+      // One session tells of the path; that each is remembered on its way is found out less often.
+      this.check(this.#pingMs, 1);
+    }
   }
 
-  async #check(deadlineMs: number): Promise<void> {
+  async #check(deadlineMs: number, maxSessions: number): Promise<void> {
     const { clock, metrics } = this.#parts;
-    const unanswered = new Set(this.#path.openSessions());
+    const unanswered = new Set(this.#path.openSessions().slice(0, maxSessions));
     let answered = false;
+    let doubted = false;
+    // Whoever may lend its way out is asked before it is needed.
+    const doubting = clock.after(deadlineMs / 2, () => {
+      if (over || answered || !this.#path.hasRelay || this.#status !== 'reachable') return;
+      doubted = true;
+      this.#path.doubted(true);
+    });
     let over = false;
     let arrived = this.#path.bytesRead();
     // One turn later: after a pause of the whole process timers run before the sockets have been read.
@@ -259,7 +296,8 @@ export class PathMonitor {
       const roundTripMs = await session.ping(clock);
       unanswered.delete(session);
       // The answer is no traffic: a session that brings nothing else is asked again the next time.
-      if (!this.#path.hasRelay) this.#arrivedAtTick.set(session, session.bytesRead);
+      this.#arrivedAtTick.set(session, session.bytesRead);
+      this.#pingAnsweredMs = clock.monotonicMs();
       answered = true;
       metrics.pings.inc({ outcome: 'answered' });
       this.measured(roundTripMs);
@@ -278,6 +316,8 @@ export class PathMonitor {
     const pings = await Promise.allSettled([...unanswered].map(ping));
     over = true;
     timer.cancel();
+    doubting.cancel();
+    if (doubted) this.#path.doubted(false);
     const failed = pings.filter(({ status }) => status === 'rejected').length;
     metrics.pings.inc({ outcome: 'failed' }, failed);
     // The sessions died under the ping: whether a new one can be had tells what that means.
@@ -287,7 +327,9 @@ export class PathMonitor {
 
   get #pingMs(): number {
     const { pingTimeoutMs, pingTimeoutWithRelayMs } = this.#settings;
-    return pingDeadlineMs(this.#roundTripMs, this.#path.hasRelay ? pingTimeoutWithRelayMs : pingTimeoutMs);
+    if (!this.#path.hasRelay) return pingDeadlineMs(this.#roundTripMs, pingTimeoutMs);
+    // A link that is slow now and then is not given up each time for a relay that is near.
+    return pingDeadlineMs(this.#worstRoundTripMs, pingTimeoutWithRelayMs);
   }
 
   #probeLater(signal: AbortSignal, held = 0): void {

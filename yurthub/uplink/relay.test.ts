@@ -27,6 +27,8 @@ interface Stage {
   /** Where the relay leads; 0: nowhere. */
   relayPort: number;
   readonly relayed: () => number;
+  /** Whether the own way still counted as good when the relay was asked for, of each time. */
+  readonly soughtWithOwn: boolean[];
 }
 
 async function stage(settings: ConstructorParameters<typeof TestUplink>[1] = {}, isOpen = true): Promise<Stage> {
@@ -36,6 +38,7 @@ async function stage(settings: ConstructorParameters<typeof TestUplink>[1] = {},
   await own.listen();
   closers.push(() => own.close());
   let relayed = 0;
+  const soughtWithOwn: boolean[] = [];
   let relayPort = isOpen ? far.port : 0;
   const relay: RelayWay = {
     get isOpen() {
@@ -43,6 +46,7 @@ async function stage(settings: ConstructorParameters<typeof TestUplink>[1] = {},
     },
     open: async (target) => {
       expect(target).toMatchObject({ host: '127.0.0.1', port: own.port });
+      soughtWithOwn.push(hub.uplink.access.own);
       if (relayPort === 0) throw new Error('no peer has a way out');
       const socket = net.connect({ host: '127.0.0.1', port: relayPort, noDelay: true });
       await once(socket, 'connect');
@@ -78,6 +82,7 @@ async function stage(settings: ConstructorParameters<typeof TestUplink>[1] = {},
       relayPort = port;
     },
     relayed: () => relayed,
+    soughtWithOwn,
   };
 }
 
@@ -183,6 +188,15 @@ test('with a relay at hand a silent way is known soon, though nobody asks for an
   expect(await ask(hub)).toBe('live');
   await own.cut('blackhole');
   await access(hub, { reachable: true, own: false });
+});
+
+test('the relay is sought when a ping is late, before it is overdue', async () => {
+  const { own, hub, soughtWithOwn } = await stage({ idlePingWithRelayMs: 50, pingTimeoutWithRelayMs: 1_000 });
+  // Over a session, which is what pings go over.
+  expect(await ask(hub, '/api/v1/pods?watch=1')).toBe('live');
+  await own.cut('blackhole');
+  await access(hub, { reachable: true, own: false });
+  expect(soughtWithOwn[0]).toBe(true);
 });
 
 test('so it is when the relay was not at hand from the start', async () => {

@@ -42,6 +42,14 @@ export class RelayedServers {
     return this.#inUse ? (this.#found ?? own) : own;
   }
 
+  /** Whether it is likely to be needed at once: it is sought then, and nothing goes there yet. */
+  prepare(isLikely: boolean): void {
+    if (this.#inUse) return;
+    for (const server of this.#parts.servers)
+      if (isLikely) server.seek();
+      else server.rest();
+  }
+
   /** Whether an API server can be reached without a relay has changed. */
   ownChanged(reachable: boolean): void {
     const { clock, random, servers, log } = this.#parts;

@@ -39,9 +39,12 @@ export interface UplinkSettings extends ProbeTimes, SteadySettings {
   readonly startTimeoutMs: number;
   readonly expectedRoundTripMs: number | undefined;
   readonly idlePingMs: number;
-  /** The same while a relay is at hand: to know sooner is worth its bytes only to a node that can do something about it. */
+  /**
+   * The path is pinged after so long without a sign of life while a relay is at hand: to know sooner is worth its bytes only to a
+   * node that can do something about it. Between two renewals of the node's Lease that is three times.
+   */
   readonly idlePingWithRelayMs: number;
-  /** Likewise in the place of `pingTimeoutMs`. */
+  /** Likewise in the place of `pingTimeoutMs`; after half of it the relay is sought. */
   readonly pingTimeoutWithRelayMs: number;
   /**
    * A read on a connection that was idle for `forgottenIdleMs` and has no answer after `forgottenMs`, while the path answers
@@ -69,8 +72,8 @@ export const defaultUplinkSettings: Omit<UplinkSettings, 'apiServers'> = {
   startTimeoutMs: 800,
   expectedRoundTripMs: undefined,
   idlePingMs: 30_000,
-  idlePingWithRelayMs: 2_000,
-  pingTimeoutWithRelayMs: 1_200,
+  idlePingWithRelayMs: 2_600,
+  pingTimeoutWithRelayMs: 900,
   forgottenMs: 3_000,
   forgottenIdleMs: 1_000,
   probeMinMs: 500,
