@@ -18,7 +18,8 @@ import type { Refusal } from './observations.ts';
 import type { Picture } from './picture.ts';
 import type { Refusals } from './refusals.ts';
 import { fateOf } from './pod-plan.ts';
-import { judgePool, timing, verdictKinds, type Verdict, type VerdictKind } from './rules.ts';
+import { judgePool, verdictKinds, type Verdict, type VerdictKind } from './rules.ts';
+import { timing } from './timing.ts';
 
 export interface GuardParts {
   readonly api: Api;
@@ -98,8 +99,11 @@ export class EvictionGuard implements Controller {
   }
 
   #judge(pool: string): Map<string, Verdict> {
-    const evidence = this.#parts.picture.evidenceOn(pool);
-    return evidence === undefined ? new Map() : judgePool(evidence);
+    const { picture } = this.#parts;
+    const evidence = picture.evidenceOn(pool);
+    const verdicts = evidence === undefined ? new Map<string, Verdict>() : judgePool(evidence);
+    for (const [name, { act }] of verdicts) if (act) picture.foundDead(name);
+    return verdicts;
   }
 
   /** Writes the verdict and does what it asks for; gives the number of pods that wait for fencing. */

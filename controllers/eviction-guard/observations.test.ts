@@ -41,6 +41,8 @@ test('a Lease that was there before says nothing: it may be a year old', () => {
     everHeard: false,
     silentSeconds: 30,
     heardForSeconds: 0,
+    foundDead: false,
+    renewalLoss: 0.5,
     report: undefined,
   });
 });
@@ -145,4 +147,30 @@ test('of a node without a Lease nothing is known', () => {
   const { observations } = watching();
   observations.heartbeat('edge-9', '12:00', 0);
   expect(observations.of('edge-9', 1000)).toBeUndefined();
+});
+
+test('renewals that were lost on the way are known by the reports that are missing; a new boot begins anew', () => {
+  const { see, at } = watching();
+  see(0, 'a', report(1));
+  expect(at(0)).toMatchObject({ renewalLoss: 0.5 });
+  for (let n = 1; n <= 12; n += 1) see(10 * n, `b${n}`, report(1 + n));
+  expect(at(120)!.renewalLoss).toBeLessThan(0.06);
+  // Every second one is lost.
+  for (let n = 1; n <= 24; n += 1) see(120 + 20 * n, `c${n}`, report(13 + 2 * n));
+  expect(at(600)!.renewalLoss).toBeGreaterThan(0.5);
+  const before = at(600)!.renewalLoss;
+  see(610, 'd', report(1, { boot: '00000000000000bb' }));
+  expect(at(610)!.renewalLoss).toBe(before);
+});
+
+test('found dead holds until the next sign', () => {
+  const { see, at, observations } = watching();
+  observations.foundDead('unknown');
+  see(0, 'a');
+  see(10, 'b');
+  observations.foundDead('edge-1');
+  see(20, 'b');
+  expect(at(60)).toMatchObject({ foundDead: true });
+  see(70, 'c');
+  expect(at(70)).toMatchObject({ foundDead: false });
 });

@@ -32,6 +32,10 @@ export interface Observed {
   readonly silentSeconds: number;
   /** For how long signs have come without a break; 0 while there is one. */
   readonly heardForSeconds: number;
+  /** It was found dead on evidence that is enough to delete its pods, and gave no sign since. */
+  readonly foundDead: boolean;
+  /** How likely a renewal of its Lease is to be lost, by those that were missing between its reports before. */
+  readonly renewalLoss: number;
   /** The newest report that was seen to be new, and since when it is known. */
   readonly report: { readonly report: Report; readonly ageSeconds: number } | undefined;
 }
@@ -40,6 +44,8 @@ export interface Observed {
 export const contactBreakSeconds = 25;
 /** Boots that are remembered for each node: a report of an earlier one is a replay. */
 const rememberedBoots = 16;
+/** The weight of a round of reports beside the one after it: what was five minutes ago counts a third. */
+const fading = 0.965;
 
 interface Record {
   uid: string;
@@ -54,6 +60,10 @@ interface Record {
   seq: number;
   report: Report | undefined;
   reportMs: number;
+  foundDead: boolean;
+  /** Reports that came, and those of them before which one was lost; both fade. */
+  rounds: number;
+  roundsLost: number;
 }
 
 export class Observations {
@@ -95,6 +105,12 @@ export class Observations {
     record.heartbeat = heartbeat;
   }
 
+  /** Until its next sign. */
+  foundDead(nodeName: string): void {
+    const record = this.#records.get(nodeName);
+    if (record !== undefined) record.foundDead = true;
+  }
+
   /** The node is gone for good. */
   forget(nodeName: string): void {
     this.#records.delete(nodeName);
@@ -115,6 +131,9 @@ export class Observations {
       everHeard: record.signMs !== undefined,
       silentSeconds,
       heardForSeconds: inContact ? (nowMs - record.contactMs) / 1000 : 0,
+      foundDead: record.foundDead,
+      // Of a node of which nothing is known yet one half (Jeffreys' prior).
+      renewalLoss: (record.roundsLost + 0.5) / (record.rounds + 1),
       report:
         record.report === undefined
           ? undefined
@@ -138,6 +157,9 @@ export class Observations {
         seq: 0,
         report: undefined,
         reportMs: nowMs,
+        foundDead: false,
+        rounds: 0,
+        roundsLost: 0,
       };
       this.#records.set(nodeName, record);
     }
@@ -147,6 +169,7 @@ export class Observations {
   #sign(record: Record, nowMs: number): void {
     if (record.signMs === undefined || nowMs - record.signMs >= contactBreakSeconds * 1000) record.contactMs = nowMs;
     record.signMs = nowMs;
+    record.foundDead = false;
   }
 
   #report(record: Record, report: Report, nowMs: number): void {
@@ -158,6 +181,10 @@ export class Observations {
       return;
     }
     if (boot !== current) record.boots = [...record.boots, boot].slice(-rememberedBoots);
+    else {
+      record.rounds = record.rounds * fading + 1;
+      record.roundsLost = record.roundsLost * fading + (seq > record.seq + 1 ? 1 : 0);
+    }
     record.seq = seq;
     // The first that is seen of a Lease may have stood there for a year: only what comes after it is known to be new.
     if (current === undefined) return;

@@ -13,7 +13,8 @@ import { guardedLeases, guardedNode, keepLease, leaseResource, nodeLeaseNamespac
 import { standingOf } from './node-plan.ts';
 import type { GuardedLease, GuardedNode } from './objects.ts';
 import { Observations, type Refusal } from './observations.ts';
-import { timing, type MemberEvidence, type PoolEvidence } from './rules.ts';
+import type { MemberEvidence, PoolEvidence } from './rules.ts';
+import { timing } from './timing.ts';
 
 export interface PictureParts {
   readonly api: Pick<Api, 'get' | 'list'>;
@@ -96,6 +97,11 @@ export class Picture {
   isHeard(nodeName: string): boolean {
     const observed = this.#observations.of(nodeName, this.#parts.clock.monotonicMs());
     return observed !== undefined && observed.everHeard && observed.silentSeconds < timing.heard;
+  }
+
+  /** Until the next sign of it: the others of its pool need not wait for it to be heard. */
+  foundDead(nodeName: string): void {
+    this.#observations.foundDead(nodeName);
   }
 
   /** Undefined: there is no such pool, or none of its members has a hub. */

@@ -18,6 +18,9 @@ interface Setup {
   /** Seconds of unbroken contact, as the guard sees it. */
   readonly contact?: Readonly<Record<string, number>>;
   readonly reportAge?: Readonly<Record<string, number>>;
+  /** Found dead by this guard. */
+  readonly foundDead?: readonly string[];
+  readonly renewalLoss?: number;
   readonly foreignPool?: readonly string[];
   readonly member?: Readonly<Record<string, Partial<MemberEvidence>>>;
   readonly settings?: Partial<PoolSettings>;
@@ -55,7 +58,9 @@ function judge(size: number, setup: Setup): Map<string, Verdict> {
         everHeard: true,
         silentSeconds: silent ?? 3,
         heardForSeconds: silent === undefined ? (setup.contact?.[name] ?? 3 * hour) : 0,
-        report: { report, ageSeconds: silent ?? setup.reportAge?.[name] ?? 3 },
+        foundDead: setup.foundDead?.includes(name) === true,
+        renewalLoss: setup.renewalLoss ?? 0.02,
+        report: { report, ageSeconds: setup.reportAge?.[name] ?? silent ?? 3 },
       },
       cordoned: false,
       fenced: false,
@@ -116,6 +121,31 @@ describe('one member of several is silent', () => {
     [
       'and only one of two witnesses has been in contact, and the other agrees with it',
       { silent: { e1: 46 }, says: everyone(3, sees(40, 'e1')), online: { e3: 5 } },
+      'dead/PeersSilent',
+    ],
+    [
+      'and so, for as long as it takes to delete pods',
+      { silent: { e1: 51 }, says: everyone(3, sees(45, 'e1')), online: { e3: 5 } },
+      'dead/PeersSilent!',
+    ],
+    [
+      'and the reports of it are of half a minute ago: the node may be back since',
+      { silent: { e1: 45 }, says: everyone(3, sees(25, 'e1')) },
+      'dead/PeersSilent',
+    ],
+    [
+      'and the next report of a witness is due: it may have seen the node',
+      { silent: { e1: 60 }, says: everyone(3, sees(50, 'e1')), reportAge: { e3: 16 } },
+      'dead/PeersSilent',
+    ],
+    [
+      'and its own way to the cloud lost every fourth renewal before: four in a row are no wonder',
+      { silent: { e1: 49 }, says: everyone(3, sees(45, 'e1')), renewalLoss: 0.25 },
+      'dead/PeersSilent',
+    ],
+    [
+      'and its own way to the cloud lost every fourth renewal before: seven in a row are one',
+      { silent: { e1: 70 }, says: everyone(3, sees(61, 'e1')), renewalLoss: 0.25 },
       'dead/PeersSilent!',
     ],
     [
@@ -197,9 +227,17 @@ describe('small pools', () => {
 
   test('two of three die one after the other: both are found', () => {
     const both = { silent: { e1: 400, e2: 70 }, says: { e3: sees(61, 'e1', 'e2') } };
-    expect(verdicts(3, { ...both, member: { e1: standing('dead') } })).toEqual([
+    expect(verdicts(3, { ...both, foundDead: ['e1'], member: { e1: standing('dead') } })).toEqual([
       'dead/StillSilent',
       'dead/PeersSilent!',
+    ]);
+  });
+
+  test('a guard that did not find the first of two dead itself cannot know that it was not back meanwhile', () => {
+    const both = { silent: { e1: 400, e2: 70 }, says: { e3: sees(61, 'e1', 'e2') } };
+    expect(verdicts(3, { ...both, member: { e1: standing('dead') } })).toEqual([
+      'dead/StillSilent',
+      'undecided/FewHeard',
     ]);
   });
 
@@ -245,9 +283,25 @@ describe('a split pool', () => {
     ]);
   });
 
-  test('who is dead already, and who is out of service and away, is not missed', () => {
+  test('who may have been cut by the same event is not counted as heard yet', () => {
+    const lastSigns = (e3: number): Setup => ({
+      silent: { e3, e4: 31, e5: 31 },
+      says: everyone(3, sees(21, 'e4', 'e5')),
+      reportAge: { e3: 3 },
+    });
+    expect(verdicts(5, lastSigns(10), ['e4'])).toEqual(['dead/PeersSilent']);
+    expect(verdicts(5, lastSigns(20), ['e4'])).toEqual(['alive/Late']);
+  });
+
+  test('one that comes over from the side of the node and has not seen it for a moment makes no majority', () => {
+    const others = everyone(5, sees(60, 'e3', 'e4', 'e5'));
+    const says = { e1: others['e1']!, e2: others['e2']!, e3: sees(35, 'e1', 'e2', 'e4') };
+    expect(verdicts(5, { silent: { e4: 61, e5: 61 }, says }, ['e4'])).toEqual(['undecided/SplitPool']);
+  });
+
+  test('who was found dead already, and who is out of service and away, is not missed', () => {
     const setup = sides(['e1', 'e2'], ['e3', 'e4']);
-    expect(verdicts(4, { ...setup, member: { e4: standing('dead') } }, ['e3'])).toEqual(['dead/PeersSilent!']);
+    expect(verdicts(4, { ...setup, foundDead: ['e4'] }, ['e3'])).toEqual(['dead/PeersSilent!']);
     expect(verdicts(4, { ...setup, member: { e4: { cordoned: true } } }, ['e3'])).toEqual(['dead/PeersSilent!']);
   });
 
@@ -318,7 +372,15 @@ describe('the last decision', () => {
 
   test('is not touched by a guard that has just started, is deaf, or knows no Lease of the node', () => {
     const dead = { silent: { e1: 900 }, says: everyone(3, sees(880, 'e1')) };
-    const observed = { watchedSeconds: 30, everHeard: false, silentSeconds: 30, heardForSeconds: 0, report: undefined };
+    const observed = {
+      watchedSeconds: 30,
+      everHeard: false,
+      silentSeconds: 30,
+      heardForSeconds: 0,
+      foundDead: false,
+      renewalLoss: 0.5,
+      report: undefined,
+    };
     expect(verdicts(3, { ...dead, member: { e1: { observed } } })).toEqual(['observing/Observing']);
     expect(verdicts(3, { ...dead, member: { e1: { observed: undefined } } })).toEqual(['observing/Observing']);
     expect(verdicts(3, { ...dead, pictureAge: 20 })).toEqual(['observing/Observing']);

@@ -2,36 +2,9 @@
 // verdicts out. Seconds are of the guard's own clock or ages from reports; no edge clock is ever read.
 import type { PoolSettings } from '../../peers/membership.ts';
 import type { Observation } from '../../peers/observers.ts';
-import type { PeerReport } from '../../peers/report.ts';
 import type { Observed } from './observations.ts';
-
-/** Seconds. `npm run simulate -- health` shows what they do. */
-export const timing = {
-  /** The kubelet renews every 10 s: two renewals missed. */
-  late: 20,
-  /** A member counts as heard. */
-  heard: 25,
-  /** A report counts for so long after it came, and a probe in it for so long after it ended. */
-  report: 25,
-  probe: 30,
-  /** Members that have seen each other for so long are on one side. */
-  together: 30,
-  /** Silence that several witnesses must have seen, each by itself; one with whom others agree; and one alone. */
-  silence: 20,
-  agreedSilence: 40,
-  loneSilence: 60,
-  /** Cut off: before the node controller calls the node Unknown (50 s), and after a pause that a bad link may make. */
-  cutOff: 40,
-  /** Pods are deleted after so much silence: one more round of reports than the verdict itself takes. */
-  act: 45,
-  /** The node's own hub says that the kubelet is down: as long as stock Kubernetes waits. */
-  kubeletDown: 300,
-  /** Members of a site that was silent as a whole may take so long to come back. */
-  siteReturn: 300,
-} as const;
-
-/** Probes that must have failed in a row, beside the time, for silence to be more than a pause in probing. */
-const failuresNeeded = { several: 3, lone: 6 } as const;
+import { failuresNeeded, likelyPause, proofOfVerdict, proofToAct, timing, type Proof } from './timing.ts';
+import { isHeard, isReportDue, mayBeHeard, sidesOf, witnessesOf, type Witness } from './witnesses.ts';
 
 export const verdictKinds = ['alive', 'cutOff', 'siteCutOff', 'dead', 'undecided', 'observing'] as const;
 /** `observing`: the guard has not watched for long enough to say anything; what was decided before stands. */
@@ -68,24 +41,13 @@ export interface Verdict {
   readonly act: boolean;
 }
 
-/** A current report of one of a node's observers about it. */
-interface Witness {
-  readonly name: string;
-  readonly says: PeerReport['state'];
-  /** For how long it has been so. */
-  readonly forSeconds: number;
-  /** The part of that in which the witness was itself in contact: all that counts as evidence. */
-  readonly seconds: number;
-  readonly failures: number;
-}
-
 interface Facts {
   readonly member: MemberEvidence;
   readonly silent: number;
   readonly poolSize: number;
   readonly pictureAge: number;
   readonly witnesses: readonly Witness[];
-  /** Those that could be heard: the members that are not dead already, and not out of service and silent. */
+  /** Those that could be heard: the members that were not found dead already, and are not out of service and silent. */
   readonly electorate: number;
   readonly heard: number;
   /** Longest unbroken contact with any member; 0 when none is heard. */
@@ -93,8 +55,12 @@ interface Facts {
   readonly loneWitness: boolean;
   /** Observers of the node that could be heard. */
   readonly observers: number;
+  /** Members that are heard, on the side of the witnesses. */
+  readonly beside: readonly MemberEvidence[];
   /** Members that are heard, but on another side of a split than the witnesses: they may be on the node's side. */
   readonly elsewhere: readonly string[];
+  /** The report of an observer is late: it may have seen the node meanwhile. */
+  readonly isReportDue: boolean;
 }
 
 interface Rule {
@@ -116,24 +82,26 @@ const majority = ({ heard, electorate }: Facts): boolean => heard * 2 > electora
 const loneWitness = ({ heard, electorate, loneWitness: allowed }: Facts): boolean =>
   heard === 1 && (electorate === 2 || (electorate === 3 && allowed));
 /**
- * Several are sure after 20 s; one that others agree with, who were themselves cut off meanwhile, after 40; one alone after a minute. In
- * any case no witness had an answer lately, and those that say so are most of the observers: the others might have seen it.
+ * Several are sure after 20 s; one that others agree with, who were themselves cut off meanwhile, after 40; one alone after a minute.
+ * In any case no witness had an answer lately, those that say so are most of the observers (the others might have seen it), and their
+ * side, of those that were heard after what silenced the node, is more than half of the pool.
  */
-function silenceProved(facts: Facts): boolean {
+function silenceProved(facts: Facts, proof: Proof): boolean {
   const silent = saying(facts, 'silent');
   const allSilentFor = (seconds: number): boolean => silent.every(({ forSeconds }) => forSeconds >= seconds);
   const sure = (seconds: number, failures: number): number =>
     silent.filter((witness) => witness.seconds >= seconds && witness.failures >= failures).length;
-  const most = silent.length * 2 > facts.observers && majority(facts);
-  if (silent.length >= 2 && most && allSilentFor(timing.silence))
-    if (sure(timing.silence, failuresNeeded.several) >= 2 || sure(timing.agreedSilence, failuresNeeded.lone) >= 1)
-      return true;
-  return (
-    (most || loneWitness(facts)) &&
-    sure(timing.loneSilence, failuresNeeded.lone) >= 1 &&
-    allSilentFor(timing.loneSilence)
-  );
+  const outlived = facts.beside.filter(
+    ({ observed }) => observed !== undefined && facts.silent - observed.silentSeconds >= proof.outlived,
+  ).length;
+  const most = silent.length * 2 > facts.observers && outlived * 2 > facts.electorate;
+  if (silent.length >= 2 && most && allSilentFor(proof.several))
+    if (sure(proof.several, failuresNeeded.several) >= 2 || sure(proof.agreed, failuresNeeded.lone) >= 1) return true;
+  return (most || loneWitness(facts)) && sure(proof.lone, failuresNeeded.lone) >= 1 && allSilentFor(proof.lone);
 }
+/** The node's own way to the cloud may well lose so many renewals in a row, by what it lost before. */
+const mayBeBadLink = ({ member, silent }: Facts): boolean =>
+  (member.observed?.renewalLoss ?? 1) ** Math.floor(silent / timing.renewal) > likelyPause;
 const siteReturns = ({ member, poolHeardFor }: Facts): boolean =>
   member.standing === 'siteCutOff' && poolHeardFor < timing.siteReturn;
 
@@ -157,7 +125,8 @@ const rules = [
   {
     reason: 'PeersSilent',
     verdict: 'dead',
-    when: (facts) => noSignSeen(facts) && silenceProved(facts) && facts.elsewhere.length === 0 && !siteReturns(facts),
+    when: (facts) =>
+      noSignSeen(facts) && silenceProved(facts, proofOfVerdict) && facts.elsewhere.length === 0 && !siteReturns(facts),
   },
   // The machine runs, its hub answers, its kubelet does not: as stock Kubernetes, after as long.
   {
@@ -198,8 +167,12 @@ const rules = [
 export type Reason = (typeof rules)[number]['reason'];
 export const reasons: readonly Reason[] = rules.map(({ reason }) => reason);
 
-/** Reasons for which pods are deleted: what is known now, not what was decided before. */
-const actingReasons: readonly Reason[] = ['PeersSilent', 'KubeletDown', 'Fenced'];
+/** Whether pods are deleted: on what is known now, not on what was decided before. */
+function mayAct(facts: Facts, reason: Reason): boolean {
+  if (facts.silent < timing.act) return false;
+  if (reason === 'PeersSilent') return silenceProved(facts, proofToAct) && !facts.isReportDue && !mayBeBadLink(facts);
+  return reason === 'KubeletDown' || reason === 'Fenced';
+}
 
 /** The verdict on each member of a pool. */
 export function judgePool(evidence: PoolEvidence): Map<string, Verdict> {
@@ -214,6 +187,9 @@ export function judgePool(evidence: PoolEvidence): Map<string, Verdict> {
     // Most are heard: their observers need not be looked up.
     const observers = silent < timing.late ? [] : evidence.observation.observersOf(member.name).toSorted();
     const witnesses = witnessesOf(member.name, observers, byName, evidence.pool);
+    const anchor = witnesses.find(({ seconds }) => seconds >= proofOfVerdict.several) ?? witnesses[0];
+    if (anchor !== undefined) sides ??= sidesOf(heard);
+    const side = anchor && sides?.get(anchor.name);
     const facts: Facts = {
       member,
       silent,
@@ -228,76 +204,14 @@ export function judgePool(evidence: PoolEvidence): Map<string, Verdict> {
         const observer = byName.get(name);
         return observer !== undefined && mayBeHeard(observer);
       }).length,
-      elsewhere: witnesses.length === 0 ? [] : notBeside(witnesses, (sides ??= sidesOf(heard))),
+      beside: side === undefined ? [] : heard.filter(({ name }) => sides?.get(name) === side),
+      elsewhere: [...(side === undefined ? [] : sides!)].flatMap(([name, other]) => (other === side ? [] : [name])),
+      isReportDue: observers.some((name) => isReportDue(byName.get(name))),
     };
     const { reason, verdict } = rules.find(({ when }) => when(facts))!;
-    const act = verdict === 'dead' && actingReasons.includes(reason) && silent >= timing.act;
-    return { kind: verdict, reason, message: messageOf(facts), act };
+    return { kind: verdict, reason, message: messageOf(facts), act: mayAct(facts, reason) };
   };
   return new Map(evidence.members.map((member) => [member.name, verdictOn(member)]));
-}
-
-function isHeard({ observed }: MemberEvidence): boolean {
-  return observed !== undefined && observed.everHeard && observed.silentSeconds < timing.heard;
-}
-
-/** A member that is dead already, or that a person took out of service and that is silent, is missed by nobody. */
-function mayBeHeard(member: MemberEvidence): boolean {
-  if (isHeard(member)) return true;
-  const silent = (member.observed?.silentSeconds ?? 0) >= timing.late;
-  return !silent || !(member.standing === 'dead' || member.cordoned);
-}
-
-/** Members on sides on which none of the witnesses is. */
-function notBeside(witnesses: readonly Witness[], sides: ReadonlyMap<string, string>): string[] {
-  const witnessed = new Set(witnesses.map(({ name }) => sides.get(name)));
-  return [...sides].flatMap(([name, side]) => (witnessed.has(side) ? [] : [name]));
-}
-
-/**
- * Members that are heard, by a name that stands for their side: who sees whom, as their current reports say, taken together. One whose
- * report sees nobody is a side of its own; one without a report says nothing, and is left out unless others see it.
- */
-function sidesOf(heard: readonly MemberEvidence[]): ReadonlyMap<string, string> {
-  const parents = new Map<string, string>();
-  const sideOf = (name: string): string => {
-    const parent = parents.get(name) ?? name;
-    if (parent === name) return name;
-    const root = sideOf(parent);
-    parents.set(name, root);
-    return root;
-  };
-  const isKnown = new Set(heard.map(({ name }) => name));
-  for (const { name, observed } of heard) {
-    const current = observed?.report;
-    if (current === undefined || current.ageSeconds >= timing.report || current.report.peers.length === 0) continue;
-    if (!parents.has(name)) parents.set(name, name);
-    for (const peer of current.report.peers)
-      // Sides that have only just come together: what their witnesses say is still of before.
-      if (isKnown.has(peer.name) && peer.state === 'up' && peer.forSeconds >= timing.together)
-        parents.set(sideOf(peer.name), sideOf(name));
-  }
-  return new Map([...parents.keys()].map((name) => [name, sideOf(name)]));
-}
-
-function witnessesOf(
-  subject: string,
-  observers: readonly string[],
-  members: ReadonlyMap<string, MemberEvidence>,
-  pool: string,
-): Witness[] {
-  return observers.flatMap((name) => {
-    const observer = members.get(name);
-    const seen = observer?.observed;
-    if (observer === undefined || seen?.report === undefined || !isHeard(observer)) return [];
-    const { report, ageSeconds } = seen.report;
-    const entry = report.peers.find((peer) => peer.name === subject);
-    if (entry === undefined || report.pool !== pool || ageSeconds >= timing.report) return [];
-    if (entry.state === 'new' || entry.probedSeconds + ageSeconds >= timing.probe) return [];
-    // What it did not see while it was itself cut off, or while the guard did not hear it, is no evidence.
-    const seconds = Math.min(entry.forSeconds, report.onlineSeconds, Math.max(0, seen.heardForSeconds - ageSeconds));
-    return [{ name, says: entry.state, forSeconds: entry.forSeconds, seconds, failures: entry.failures }];
-  });
 }
 
 function messageOf(facts: Facts): string {

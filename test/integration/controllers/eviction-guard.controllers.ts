@@ -290,6 +290,25 @@ describeWithControlPlane('the eviction guard', () => {
     expect(leaving(await podsOf('two')).filter((name) => !before.includes(name))).toEqual([]);
   }, 180_000);
 
+  it('two of three die, one after the other: both are found, the second by the one that is left', async () => {
+    const pool = await startPool('three', 3);
+    await deploy('three', 6);
+    const areLeaving = (name: string, seconds: number): Promise<unknown> =>
+      waitFor(
+        `the pods of ${name} are deleted`,
+        async () => {
+          const pods = await podsOf('three', name);
+          return pods.length > 0 && leaving(pods).length === pods.length;
+        },
+        within(seconds),
+      );
+    pool.node(1).isOn = false;
+    await areLeaving('three-1', 75);
+    pool.node(2).isOn = false;
+    await areLeaving('three-2', 100);
+    expect(leaving(await podsOf('three', 'three-3'))).toEqual([]);
+  }, 180_000);
+
   it('five, split two and three, the two with the uplink: they condemn nobody', async () => {
     const pool = await startPool('split', 5);
     await deploy('split', 5);

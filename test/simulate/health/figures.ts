@@ -70,8 +70,10 @@ export function simulateHealth(scale: SimulationScale, seed: number): Simulation
     histories.reduce((total, { outcome }) => total + of(outcome), 0);
   const falseEvictions = sum((outcome) => outcome.falseEvictions);
   const count = histories.reduce((total, each) => total + each.count, 0);
+  const falseHistories = histories.flatMap(({ outcome }) => outcome.falseHistories);
+  const listed = falseHistories.length === 0 ? '' : `: ${falseHistories.slice(0, 20).join(', ')}`;
   figures.push({
-    text: `${falseEvictions} false evictions in ${count} random histories of ${historyMs / 60_000} minutes (to reach: 0)`,
+    text: `${falseEvictions} false evictions in ${count} random histories of ${historyMs / 60_000} minutes (to reach: 0)${listed}`,
     isMet: falseEvictions === 0,
   });
   const refused = sum((outcome) => outcome.refusedReports);

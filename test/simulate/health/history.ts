@@ -14,6 +14,8 @@ export interface Site {
   readonly cloud: PretendedCloud;
   /** A machine lost its power now. */
   readonly died: (node: number) => void;
+  /** For people who look at one history: what happens now. */
+  readonly note: (what: string) => void;
 }
 
 /** Any link between a good one and one that loses 30% with a satellite's delay. */
@@ -33,18 +35,36 @@ export function powerOff(site: Site, node: number, forMs: number): void {
   const { world, time } = site;
   if (!world.isOn[node]) return;
   world.isOn[node] = false;
+  world.isForgotten[node] = true;
   site.died(node);
+  site.note(`${node} loses its power for ${shown(forMs)}`);
   time.after(forMs, () => {
     if (world.isOn[node]) return;
     world.isOn[node] = true;
+    site.note(`${node} has power again`);
     site.nodes[node]!.boot();
   });
 }
 
-function cutUplink({ world, time }: Site, node: number, forMs: number): void {
+function cutUplink({ world, time, note }: Site, node: number, forMs: number): void {
   world.hasUplink[node] = false;
-  time.after(forMs, () => (world.hasUplink[node] = true));
+  note(`${node} has no uplink for ${shown(forMs)}`);
+  time.after(forMs, () => {
+    world.hasUplink[node] = true;
+    note(`${node} has an uplink`);
+  });
 }
+
+function split({ world, time, note }: Site, sideOf: (node: number) => number, forMs: number): void {
+  for (const node of world.names.keys()) world.side[node] = sideOf(node);
+  note(`sides for ${shown(forMs)}: ${world.side.join(' ')}`);
+  time.after(forMs, () => {
+    world.side.fill(0);
+    note('one side again');
+  });
+}
+
+const shown = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 const events: readonly Event[] = [
   // One machine, or several at once, one power strip.
@@ -66,25 +86,18 @@ const events: readonly Event[] = [
   },
   // A switch between two parts of the site; each part may have lost the uplink.
   (site) => {
-    const { world, random, time } = site;
+    const { world, random } = site;
     const forMs = lasting(random);
     const parts = random.whole(2, 3);
     const withUplink = Array.from({ length: parts }, () => random.chance(0.5));
-    for (const node of world.names.keys()) {
-      world.side[node] = random.whole(1, parts);
-      if (!withUplink[world.side[node] - 1]!) cutUplink(site, node, forMs);
-    }
-    time.after(forMs, () => world.side.fill(0));
+    split(site, () => random.whole(1, parts), forMs);
+    for (const [node, side] of world.side.entries()) if (!withUplink[side - 1]!) cutUplink(site, node, forMs);
   },
   // The switch itself restarts: nobody sees anybody, nor the cloud.
   (site) => {
-    const { world, random, time } = site;
-    const forMs = random.between(10_000, 120_000);
-    for (const node of world.names.keys()) {
-      world.side[node] = node + 1;
-      cutUplink(site, node, forMs);
-    }
-    time.after(forMs, () => world.side.fill(0));
+    const forMs = site.random.between(10_000, 120_000);
+    split(site, (node) => node + 1, forMs);
+    for (const node of site.world.names.keys()) cutUplink(site, node, forMs);
   },
   // An uplink, or a machine's own link to the others, comes and goes.
   (site) => {
@@ -96,28 +109,39 @@ const events: readonly Event[] = [
       left -= 1;
       const isUp = left % 2 === 0;
       if (isUplink) world.hasUplink[node] = isUp;
-      else world.side[node] = isUp ? 0 : 100 + node;
+      else world.side[node] = isUp ? 0 : 1000 + node;
+      site.note(`${node} flaps: ${isUplink ? 'uplink' : 'link to the others'} ${isUp ? 'up' : 'down'}`);
       if (left > 0) time.after(random.between(500, 25_000), flap);
     };
     flap();
   },
   // Bad links get worse, and better.
-  ({ world, random }) => {
+  ({ world, random, note }) => {
     world.lan = randomLink(random, 300);
     world.wan = randomLink(random, 2_000);
+    note(`links: ${linksOf(world)}`);
   },
-  ({ cloud, random, time }) => {
+  ({ cloud, random, time, note }) => {
+    const forMs = random.between(1_000, 120_000);
     cloud.isGuardRunning = false;
-    time.after(random.between(1_000, 120_000), () => {
+    note(`no guard for ${shown(forMs)}`);
+    time.after(forMs, () => {
       cloud.isGuardRunning = true;
       cloud.restartGuard();
     });
   },
-  ({ world, random, time }) => {
+  ({ world, random, time, note }) => {
+    const forMs = random.between(5_000, 120_000);
     world.isCloudDown = true;
-    time.after(random.between(5_000, 120_000), () => (world.isCloudDown = false));
+    note(`no cloud for ${shown(forMs)}`);
+    time.after(forMs, () => (world.isCloudDown = false));
   },
 ];
+
+export function linksOf({ lan, wan }: World): string {
+  const text = ({ loss, roundTripMs }: Link): string => `${(loss * 100).toFixed(1)}% ${roundTripMs.toFixed(0)} ms`;
+  return `site ${text(lan)}, cloud ${text(wan)}`;
+}
 
 /** Up to eight events, at any time of the history, over each other. */
 export function plan(site: Site, durationMs: number): void {

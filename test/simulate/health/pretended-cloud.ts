@@ -103,12 +103,13 @@ export class PretendedCloud {
     });
     for (const [name, { kind, act, reason, message }] of verdicts) {
       if (kind === 'observing') continue;
-      const isNew = this.#standing.get(name) !== kind;
+      const isNew = (this.#standing.get(name) ?? 'alive') !== kind;
       if (kind === 'alive') this.#standing.delete(name);
       else this.#standing.set(name, kind);
       if (kind !== 'dead') this.#acted.delete(name);
       const acts = act && !this.#acted.has(name);
       if (acts) this.#acted.add(name);
+      if (act) this.#observations.foundDead(name);
       if (isNew || acts) this.#decided({ name, atMs: nowMs, kind, message: `${reason}: ${message}`, acts });
     }
   }

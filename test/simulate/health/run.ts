@@ -3,7 +3,7 @@
 import { Observation } from '../../../peers/observers.ts';
 import { Random } from '../random.ts';
 import { Timeline } from '../timeline.ts';
-import { plan, powerOff, randomLink, type Site } from './history.ts';
+import { linksOf, plan, powerOff, randomLink, type Site } from './history.ts';
 import { PretendedCloud } from './pretended-cloud.ts';
 import { PretendedNode, type Sent } from './pretended-node.ts';
 import { SuperEdge } from './superedge.ts';
@@ -16,6 +16,8 @@ const justBackMs = 20_000;
 export interface Outcome {
   /** Pods deleted of a node that ran, and that the cloud or the larger part of its pool could reach. */
   falseEvictions: number;
+  /** The histories with those, as SIZE:SEED. */
+  readonly falseHistories: string[];
   /** Pods deleted of a node that ran, isolated from the cloud and from all but a small part of its pool. */
   isolated: number;
   /** Milliseconds from the loss of power to the deletion of pods, of those that stayed off until then. */
@@ -29,6 +31,7 @@ export interface Outcome {
 export function emptyOutcome(): Outcome {
   return {
     falseEvictions: 0,
+    falseHistories: [],
     isolated: 0,
     justBack: 0,
     foundMs: [],
@@ -42,48 +45,57 @@ interface Running extends Site {
   readonly superEdge: SuperEdge;
 }
 
-function start(size: number, lan: Link, wan: Link, random: Random, outcome: Outcome): Running {
+type Note = (atMs: number, what: string) => void;
+
+function start(size: number, lan: Link, wan: Link, random: Random, outcome: Outcome, tell: Note): Running {
   const time = new Timeline();
   const world = new World(size, lan, wan, random);
   const observation = new Observation(world.names, observers);
   const diedMs = new Map<number, number>();
   const lastLostMs = world.names.map(() => -Infinity);
   const watch = (): void => {
-    for (const node of world.names.keys())
-      if (!world.isOn[node] || world.isIsolated(node)) lastLostMs[node] = time.nowMs;
+    const isolated = world.isolated();
+    for (const node of world.names.keys()) if (!world.isOn[node] || isolated[node]) lastLostMs[node] = time.nowMs;
     time.after(1_000, watch);
   };
   watch();
   const judge = (node: number, found: Pick<Outcome, 'falseEvictions' | 'isolated' | 'justBack' | 'foundMs'>): void => {
     if (!world.isOn[node]) found.foundMs.push(time.nowMs - diedMs.get(node)!);
-    else if (world.isIsolated(node)) found.isolated += 1;
+    else if (world.isolated()[node]) found.isolated += 1;
     else if (time.nowMs - lastLostMs[node]! < justBackMs) found.justBack += 1;
     else found.falseEvictions += 1;
   };
+  const note = (what: string): void => tell(time.nowMs, what);
   const cloud = new PretendedCloud({ pool, names: world.names, observation, time }, (decision) => {
+    note(`guard: ${decision.name} ${decision.kind}${decision.acts ? ', PODS DELETED' : ''}; ${decision.message}`);
     if (decision.acts) judge(world.names.indexOf(decision.name), outcome);
   });
   const superEdge = new SuperEdge(world, time, ({ node }) => judge(node, outcome.superEdge));
   const nodes = world.names.map((name, index) => {
     const deliver = (report: string): void => {
+      world.isForgotten[index] = false;
       cloud.renewed(name, report);
       superEdge.renewed(index);
     };
     return new PretendedNode(index, { pool, world, time, random, observation, deliver });
   });
   for (const node of nodes) node.boot();
-  return { world, time, random, nodes, cloud, superEdge, outcome, died: (node) => void diedMs.set(node, time.nowMs) };
+  const died = (node: number): void => void diedMs.set(node, time.nowMs);
+  return { world, time, random, nodes, cloud, superEdge, outcome, died, note };
 }
 
 export const historyMs = 600_000;
 
 /** One random history of a pool of `size`. */
-export function runHistory(size: number, seed: number, outcome: Outcome): void {
+export function runHistory(size: number, seed: number, outcome: Outcome, tell: Note = () => undefined): void {
   const random = new Random(seed);
-  const running = start(size, randomLink(random, 300), randomLink(random, 2_000), random, outcome);
+  const before = outcome.falseEvictions;
+  const running = start(size, randomLink(random, 300), randomLink(random, 2_000), random, outcome, tell);
+  running.note(`links: ${linksOf(running.world)}`);
   plan(running, historyMs);
   running.time.runUntil(historyMs);
   outcome.refusedReports += running.cloud.refused;
+  if (outcome.falseEvictions > before) outcome.falseHistories.push(`${size}:${seed}`);
 }
 
 export interface DeathTrial {
@@ -100,7 +112,7 @@ export function runDeath(size: number, loss: number, seed: number, untilSuperEdg
   const random = new Random(seed);
   const link = { loss, roundTripMs: 20 };
   const outcome = emptyOutcome();
-  const running = start(size, link, link, random, outcome);
+  const running = start(size, link, link, random, outcome, () => undefined);
   const { time, nodes } = running;
   const settledMs = 60_000;
   time.runUntil(settledMs);

@@ -49,27 +49,41 @@ export class SuperEdge {
     const world = this.#world;
     const running = world.isOn.filter(Boolean).length;
     this.checks += running * (world.names.length - 1);
+    const sides = this.#sides();
     for (const node of world.names.keys()) {
       const silentMs = this.#time.nowMs - this.#renewedMs[node]!;
       // Of nodes that are heard the votes change nothing.
       if (silentMs < checkEveryMs * 2) continue;
-      for (const side of new Set(world.side)) this.#vote(node, side);
+      for (const [side, voters] of sides) this.#vote(node, side, voters);
       if (silentMs < stockMs.evicted || this.#isWell[node] || this.#isEvicted[node]) continue;
       this.#isEvicted[node] = true;
       this.#evicted({ node, atMs: this.#time.nowMs });
     }
   }
 
-  /** The nodes of one side exchange their votes; whoever of them reaches the cloud tells it. */
-  #vote(subject: number, side: number): void {
+  /** Nodes that run, by side, where one of them reaches the cloud. */
+  #sides(): Map<number, number[]> {
     const world = this.#world;
-    const voters = [...world.names.keys()].filter((n) => world.isOn[n] && world.side[n] === side);
-    if (!voters.some((n) => world.reachesCloud(n))) return;
-    const against = voters.filter(
-      (n) =>
-        n !== subject &&
-        (!world.sees(n, subject) || world.exchange(world.lan, checkRoundTrips, true, checkTimeoutMs) === undefined),
-    ).length;
+    const sides = new Map<number, number[]>();
+    for (const [node, side] of world.side.entries()) {
+      if (!world.isOn[node]) continue;
+      const voters = sides.get(side);
+      if (voters === undefined) sides.set(side, [node]);
+      else voters.push(node);
+    }
+    for (const [side, voters] of sides) if (!voters.some((n) => world.reachesCloud(n))) sides.delete(side);
+    return sides;
+  }
+
+  /** The nodes of one side exchange their votes; whoever of them reaches the cloud tells it. */
+  #vote(subject: number, side: number, voters: readonly number[]): void {
+    const world = this.#world;
+    const isThere = world.isOn[subject]! && world.side[subject] === side;
+    const against = isThere
+      ? voters.filter(
+          (n) => n !== subject && world.exchange(world.lan, checkRoundTrips, true, checkTimeoutMs) === undefined,
+        ).length
+      : voters.length;
     this.#isWell[subject] = against * 2 <= world.names.length;
   }
 }

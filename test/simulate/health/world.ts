@@ -14,6 +14,8 @@ export class World {
   /** By index of the node, as everything here. */
   readonly isOn: boolean[];
   readonly hasUplink: boolean[];
+  /** Lost its power, and was not heard in the cloud since: nobody there could know that it is back. */
+  readonly isForgotten: boolean[];
   /** Nodes with the same number see each other. */
   readonly side: number[];
   lan: Link;
@@ -27,6 +29,7 @@ export class World {
     this.isOn = this.names.map(() => true);
     this.hasUplink = this.names.map(() => true);
     this.side = this.names.map(() => 0);
+    this.isForgotten = this.names.map(() => false);
     this.lan = lan;
     this.wan = wan;
     this.#random = random;
@@ -41,12 +44,23 @@ export class World {
   }
 
   /**
-   * Runs, but nobody who counts could know: no way to the cloud for itself or anybody on its side, and no more than half of its
-   * pool, in a pool of two one of the two, on its side. A machine in this state cannot be told from a dead one.
+   * Those that run, but nobody who counts could know: no way to the cloud for itself or anybody on its side, and no more than half
+   * of its pool, in a pool of two one of the two, on its side; those that came back from a loss of power unheard are not counted.
+   * A machine in this state cannot be told from a dead one.
    */
-  isIsolated(node: number): boolean {
-    const side = this.names.flatMap((_, n) => (this.isOn[n] && this.side[n] === this.side[node] ? [n] : []));
-    return !side.some((n) => this.hasUplink[n]) && side.length * 2 <= this.names.length;
+  isolated(): boolean[] {
+    const sides = new Map<number, { size: number; hasUplink: boolean }>();
+    for (const [node, number] of this.side.entries()) {
+      if (!this.isOn[node]) continue;
+      const side = sides.get(number) ?? { size: 0, hasUplink: false };
+      if (!this.isForgotten[node]) side.size += 1;
+      side.hasUplink ||= this.hasUplink[node]!;
+      sides.set(number, side);
+    }
+    return this.side.map((number, node) => {
+      const side = sides.get(number);
+      return this.isOn[node]! && side !== undefined && !side.hasUplink && side.size * 2 <= this.names.length;
+    });
   }
 
   /**
