@@ -19,7 +19,7 @@ export function describeApiContract(start: () => Promise<ApiUnderTest>): void {
   beforeAll(async () => {
     api = await start();
     client = new PlainClient(api.target);
-  }, 60_000);
+  });
   afterAll(async () => {
     client?.close();
     await api?.stop();

@@ -6,23 +6,15 @@ import { describeWithApiserver } from './integration.ts';
 
 describeWithApiserver('the light control plane', () => {
   let plane: ControlPlane;
-  let startedMs: number;
 
   beforeAll(async () => {
-    const begin = performance.now();
     plane = await ControlPlane.start({ controllers: false });
-    startedMs = performance.now() - begin;
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await plane.stop();
     expect(existsSync(plane.dir)).toBe(false);
     expect(plane.processes.names().filter((name) => plane.processes.running(name))).toEqual([]);
-  });
-
-  it('is ready in a few seconds', () => {
-    // Three times the figure of 5 s: this machine is shared.
-    expect(startedMs).toBeLessThan(15_000);
   });
 
   it('is the pinned version', async () => {
@@ -66,7 +58,7 @@ describeWithApiserver('the light control plane', () => {
     await plane.request('POST', '/api/v1/namespaces', namespace);
     await plane.restartApiserver();
     expect(await plane.request('GET', '/api/v1/namespaces/kept')).toMatchObject({ metadata: { name: 'kept' } });
-  }, 60_000);
+  });
 
   it('can be found again by its state folder', async () => {
     const again = ControlPlane.attach(plane.dir);

@@ -339,9 +339,9 @@ export class ControlPlane {
         async () => {
           this.processes.assertRunning('etcd');
           this.processes.assertRunning(name);
-          return (await api.rawRequest('GET', '/readyz', undefined, { timeoutMs: 2_000 })).status === 200;
+          return (await api.rawRequest('GET', '/readyz', undefined, { timeoutMs: 10_000 })).status === 200;
         },
-        { deadlineMs: 60_000, everyMs: 50, context: () => logTail(this.logFile(name)) },
+        { deadlineMs: 180_000, everyMs: 50, context: () => logTail(this.logFile(name)) },
       );
     } finally {
       api.close();

@@ -21,10 +21,10 @@ describeWithApiserver('the Kubernetes contract', () => {
     stage = await Stage.start();
     direct = await askAll(stage.direct, stage.known);
     [online, offline] = await Promise.all([askAll(stage.online, stage.known), askAll(stage.offline, stage.known)]);
-  }, 120_000);
+  });
   afterAll(async () => {
     await stage?.stop();
-  }, 30_000);
+  });
 
   test('every name stands once', () => {
     expect(new Set(cases.map(({ name }) => name)).size).toBe(cases.length);

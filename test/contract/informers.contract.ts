@@ -84,7 +84,7 @@ describeWithApiserver(`client-go through the hub, ${cuts} cuts, seed ${seed}`, (
     await hub?.remove();
     await relay?.close();
     await plane?.stop();
-  }, 30_000);
+  });
 
   async function cutAgainAndAgain(writes: RandomWrites, random: () => number): Promise<void> {
     const stop = new AbortController();

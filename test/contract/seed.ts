@@ -146,7 +146,7 @@ async function makePods(plane: ControlPlane, make: (target: string, body: object
 export async function untilServed(plane: ControlPlane): Promise<void> {
   const target = `${widgets('a')}?resourceVersion=0`;
   await waitFor('the widgets are served', async () => (await plane.rawRequest('GET', target)).status === 200, {
-    deadlineMs: 30_000,
+    deadlineMs: 120_000,
     everyMs: 50,
   });
 }

@@ -139,7 +139,7 @@ export function joinPool(nodes: readonly TestNode[], annotations: Readonly<Recor
 export async function eventually<T>(
   what: string,
   holds: () => T | Promise<T>,
-  withinMs = 20_000,
+  withinMs = 60_000,
 ): Promise<NonNullable<T>> {
   const startedMs = performance.now();
   for (;;) {

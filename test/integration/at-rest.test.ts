@@ -24,7 +24,7 @@ describeWithApiserver('the store as files', () => {
       ca: plane.ca,
       node: { cert: operator.certificate, key: operator.key },
     });
-  }, 60_000);
+  });
   afterAll(async () => {
     await node?.remove();
     await plane?.stop();
@@ -99,7 +99,7 @@ describeWithApiserver('the store as files', () => {
     await rotateKey(file);
     await node.stop();
     await node.start();
-    await until(() => !existsSync(`${file}.old`), 'the rotation is over', 30_000);
+    await until(() => !existsSync(`${file}.old`), 'the rotation is over');
     hidden.push(await keptSecret('third'));
     await node.stop();
     expectHidden();
@@ -110,5 +110,5 @@ describeWithApiserver('the store as files', () => {
     for (const name of ['first', 'second', 'third'])
       expect((await node.client.request('GET', `${secrets}/${name}`, { headers: protobuf })).status).toBe(200);
     expect((await keptToken()).slice(-24)).toBe(hidden[1]);
-  }, 60_000);
+  });
 });

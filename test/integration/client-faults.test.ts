@@ -43,7 +43,7 @@ test('256 MB sent to an API server that does not read: the client waits, and its
   send();
   for (let i = 0; i < 200; i += 1) expect((await hub.client.request('GET', anyVersion)).status).toBe(200);
   expect(accepted).toBeLessThan(64);
-  expect(memory.grownMiB()).toBeLessThan(96);
+  expect(memory.grownMiB()).toBeLessThan(128);
   sender.close(http2.constants.NGHTTP2_CANCEL);
 });
 
@@ -98,10 +98,10 @@ test('2,000 connections at once are all served', async () => {
   expect(new Set(await Promise.all(answers))).toEqual(new Set(['HTTP/1.1 200']));
   expect(await hub.metric('holdfast_yurthub_front_open_connections')).toBeGreaterThanOrEqual(2_000);
   expect(cloud.lists).toHaveLength(1);
-  expect(memory.grownMiB()).toBeLessThan(500); // both ends of each connection
+  expect(memory.grownMiB()).toBeLessThan(650); // both ends of each connection
   for (const socket of sockets) socket.destroy();
   await until(async () => (await hub.metric('holdfast_yurthub_front_open_connections')) < 10, 'all are closed');
-}, 120_000);
+});
 
 test("without credentials, or with another node's certificate: 401 that says what to do, and nothing upstream", async () => {
   for (const credential of [undefined, issue('system:node:edge2', 'client')]) {

@@ -15,4 +15,4 @@ test('the script of the demo holds from end to end, and leaves nothing behind', 
   const folder = lines.map((line) => /(\/\S*holdfast-demo-\w+)\/hub\.log/.exec(line)?.[1]).find(Boolean) ?? '';
   expect(folder).not.toBe('');
   expect(existsSync(folder)).toBe(false);
-}, 60_000);
+});

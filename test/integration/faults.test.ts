@@ -5,6 +5,7 @@ import type http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { TcpRelay } from '../../runtime/tcp-relay.ts';
 import { caPem, issue } from '../../yurthub/uplink/far-end.ts';
+import { AwakeTime } from './awake-time.ts';
 import { configMaps, HostileCloud, sendJson, sendText, status } from './hostile-cloud.ts';
 import { HubUnderTest, MemoryWatch, until } from './hub-under-test.ts';
 
@@ -221,10 +222,10 @@ test('an API server that takes connections and says nothing: answers from the st
   const mute = net.createServer((socket) => sockets.add(socket.on('error', () => undefined)));
   await new Promise<void>((resolve) => void mute.listen(0, '127.0.0.1', resolve));
   await hub.start({ apiServer: `https://127.0.0.1:${(mute.address() as AddressInfo).port}` });
-  const startedMs = performance.now();
+  const time = new AwakeTime();
   expect(await names()).toEqual(['a', 'b', 'c']);
   // Three times the figure: the figure itself is judged by the benchmark.
-  expect(performance.now() - startedMs).toBeLessThan(9_000);
+  expect(time.stop()).toBeLessThan(9_000);
   const unknown = await hub.client.request('GET', '/api/v1/namespaces/other/configmaps?resourceVersion=0');
   expect(unknown.status).toBe(503);
   expect(unknown.headers['retry-after']).toBeDefined();

@@ -33,7 +33,7 @@ describeWithApiserver('filters in front of a real API server', () => {
   beforeAll(async () => {
     plane = await ControlPlane.start({ controllers: false });
     await plane.request('POST', '/api/v1/namespaces/default/serviceaccounts', { metadata: { name: 'default' } });
-  }, 60_000);
+  });
   afterAll(async () => {
     await plane?.stop();
   });

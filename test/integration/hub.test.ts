@@ -11,6 +11,7 @@ import { noNeighbours } from '../../yurthub/neighbours/neighbours.ts';
 import { readNodeSettings } from '../../yurthub/settings.ts';
 import { ControlPlane } from '../cluster/control-plane.ts';
 import { describeWithApiserver } from '../cluster/integration.ts';
+import { AwakeTime } from './awake-time.ts';
 import { LocalClient } from './local-client.ts';
 
 interface List {
@@ -36,7 +37,7 @@ describeWithApiserver('the hub in front of a real API server', () => {
   beforeAll(async () => {
     plane = await ControlPlane.start({ controllers: false });
     operator = plane.clientCertificate('operator', ['system:masters']);
-  }, 60_000);
+  });
   afterAll(async () => {
     await plane?.stop();
   });
@@ -159,11 +160,11 @@ describeWithApiserver('the hub in front of a real API server', () => {
     await create('known');
     await client.get<List>(`${configMaps}?resourceVersion=0`);
     await relay.cut('blackhole');
-    const started = performance.now();
+    const time = new AwakeTime();
     const list = await client.get<List>(configMaps);
     expect(list.items.map((item) => item.metadata.name)).toContain('known');
     // Three times the figure: the figure itself is judged by the benchmark.
-    expect(performance.now() - started).toBeLessThan(9_000);
+    expect(time.stop()).toBeLessThan(9_000);
     await relay.heal();
     await untilCloud(true);
     await remove('known');
@@ -230,5 +231,5 @@ describeWithApiserver('the hub in front of a real API server', () => {
     await watch.until((event) => event.type === 'ADDED' && event.object.metadata.name === 'made');
     expect(watch.ended).toBe(false);
     await remove('made');
-  }, 60_000);
+  });
 });

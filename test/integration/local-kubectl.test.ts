@@ -57,7 +57,7 @@ describeWithApiserver('kubectl on the node', () => {
     });
     await asKubelet();
     await until(() => node.said.some((line) => line.includes('discovery')), 'discovery is kept');
-  }, 90_000);
+  });
   afterAll(async () => {
     await node?.remove();
     await relay?.close();
@@ -188,16 +188,16 @@ describeWithApiserver('kubectl on the node', () => {
     const lines: string[] = [];
     createInterface({ input: child.stdout! }).on('line', (line) => lines.push(line));
     try {
-      await until(() => lines.length >= 2, 'the pods are shown', 30_000);
+      await until(() => lines.length >= 2, 'the pods are shown');
       await cutOff();
       const seen = lines.length;
       const label = { metadata: { labels: { changed: 'yes' } } };
       await plane.request('PATCH', `${inDefault('pods')}/web`, label, { contentType: 'application/merge-patch+json' });
       await relay.heal();
-      await until(() => lines.slice(seen).some((line) => line.startsWith('web')), 'the change is shown', 30_000);
+      await until(() => lines.slice(seen).some((line) => line.startsWith('web')), 'the change is shown');
       expect(child.exitCode).toBeNull();
     } finally {
       child.kill();
     }
-  }, 60_000);
+  });
 });

@@ -21,7 +21,7 @@ describeWithApiserver('the offline write path beside a real API server', () => {
     await plane.request('POST', '/api/v1/namespaces/default/serviceaccounts', { metadata: { name: 'default' } });
     const node = { metadata: { name: 'edge1', labels: { zone: 'a' } } };
     await plane.request('POST', '/api/v1/nodes', node);
-  }, 60_000);
+  });
   afterAll(async () => {
     kubelet?.close();
     await plane?.stop();

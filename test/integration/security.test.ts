@@ -141,7 +141,7 @@ describeWithApiserver('a pod that wants more than it may', () => {
       const services = await viaHub('/api/v1/services?resourceVersion=0', `Authorization: Bearer ${bearer}`);
       expect(services.status).toBe(bearer === kept ? 200 : 403);
     }
-  }, 90_000);
+  });
   afterAll(async () => {
     await hub?.remove();
     await relay?.close();

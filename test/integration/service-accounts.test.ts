@@ -24,7 +24,6 @@ const slices = '/apis/discovery.k8s.io/v1/endpointslices';
 const rbac = '/apis/rbac.authorization.k8s.io/v1';
 
 // Waits are for events of the API server on a machine that may have much else to do.
-jest.setTimeout(90_000);
 const until = (holds: () => boolean | Promise<boolean>, what: string): Promise<void> =>
   untilWithin(holds, what, 30_000);
 
@@ -43,7 +42,7 @@ describeWithApiserver('service accounts', () => {
       spec: { ports: [{ port: 80 }], selector: { app: 'till' } },
     });
     await create('/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices', slice('till-1'));
-  }, 60_000);
+  });
   afterAll(async () => {
     await plane?.stop();
   });

@@ -7,7 +7,7 @@ test('no false eviction, dead nodes found in time, and a cost that does not grow
   const { figures } = simulateHealth(quickScale, 1);
   expect(figures.filter(({ isMet }) => !isMet)).toEqual([]);
   expect(figures.length).toBeGreaterThanOrEqual(6);
-}, 120_000);
+});
 
 test('histories have deaths that are found, nodes that are isolated, and the same seed gives the same', () => {
   const [one, two] = [emptyOutcome(), emptyOutcome()];
@@ -15,7 +15,7 @@ test('histories have deaths that are found, nodes that are isolated, and the sam
   expect(one).toEqual(two);
   expect(one.foundMs.length).toBeGreaterThan(5);
   expect(one.isolated).toBeGreaterThan(0);
-}, 120_000);
+});
 
 test('what is planned happens in its order, and at the same time in the order of planning', () => {
   const time = new Timeline();

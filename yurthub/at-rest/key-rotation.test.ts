@@ -162,7 +162,7 @@ test('kill -9 in the middle, again and again: nothing is lost, both keys stay un
   await expectAll(seal, store);
   await store.close();
   expect(existsSync(`${keyFile}.old`)).toBe(false);
-}, 60_000);
+});
 
 test('a stop in the middle leaves the old key for the next start', async () => {
   await filled();

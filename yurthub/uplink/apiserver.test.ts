@@ -15,7 +15,7 @@ describeWithApiserver('the uplink and a kube-apiserver', () => {
     const { certificate: cert, key } = plane.nodeCertificate('edge1');
     hub = new TestUplink([plane.url], defaultUplinkSettings, { ca: String(plane.ca), cert, key });
     await hub.start();
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await hub.stop();
@@ -91,5 +91,5 @@ describeWithApiserver('the uplink and a kube-apiserver', () => {
     const response = new RecordedResponse();
     await hub.uplink.forward(hubRequest('/version'), response);
     expect(response.text).toContain('v1.34');
-  }, 60_000);
+  });
 });

@@ -31,7 +31,7 @@ describeWithApiserver('the CRD of YurtAppSet', () => {
   beforeAll(async () => {
     plane = await ControlPlane.start({ controllers: false });
     await applyConfig(plane, 'crds/apps.openyurt.io_yurtappsets.yaml');
-  }, 120_000);
+  });
   afterAll(async () => {
     await plane?.stop();
   });

@@ -52,7 +52,7 @@ describeWithControlPlane('certificates of nodes', () => {
         status: { addresses: [{ type: 'InternalIP', address }] },
       });
     }
-  }, 120_000);
+  });
   afterAll(async () => {
     stop.abort();
     await ended;
@@ -104,13 +104,13 @@ describeWithControlPlane('certificates of nodes', () => {
 
   it('a node gets a serving certificate for its own name and address', async () => {
     const name = await ask(plane.nodeCertificate('edge1'), 'edge1', ['edge1', '192.168.7.11']);
-    await waitFor('the certificate', async () => (await csr(name)).status?.certificate, { deadlineMs: 60_000 });
+    await waitFor('the certificate', async () => (await csr(name)).status?.certificate, { deadlineMs: 120_000 });
     const { status } = await csr(name);
     expect(status?.conditions).toMatchObject([{ type: 'Approved', reason: 'HoldfastServingCertificate' }]);
     const certificate = new X509Certificate(Buffer.from(status?.certificate ?? '', 'base64'));
     expect(certificate.subject).toBe('O=system:nodes\nCN=system:node:edge1');
     expect(certificate.subjectAltName).toBe('DNS:edge1, IP Address:192.168.7.11');
-  }, 90_000);
+  });
 
   it('a request of somebody else, and one with the address of the API service, are left alone, and it is said why', async () => {
     const service = await plane.request<{ spec: { clusterIP: string } }>(
@@ -130,16 +130,16 @@ describeWithControlPlane('certificates of nodes', () => {
         const told = [...(await toldAbout(foreign)), ...(await toldAbout(posing))];
         return told.join() === 'WrongRequester,AddressOfTheApiService';
       },
-      { deadlineMs: 60_000 },
+      { deadlineMs: 120_000 },
     );
     for (const name of [foreign, posing]) expect((await csr(name)).status?.conditions ?? []).toEqual([]);
-  }, 90_000);
+  });
 
   it('a request that comes before the address of its node is approved when that has arrived', async () => {
     const name = await ask(plane.nodeCertificate('edge2'), 'edge2', ['192.168.7.22']);
     await plane.request('PATCH', '/api/v1/nodes/edge2/status', {
       status: { addresses: [{ type: 'InternalIP', address: '192.168.7.22' }] },
     });
-    await waitFor('the certificate', async () => (await csr(name)).status?.certificate, { deadlineMs: 60_000 });
-  }, 90_000);
+    await waitFor('the certificate', async () => (await csr(name)).status?.certificate, { deadlineMs: 120_000 });
+  });
 });

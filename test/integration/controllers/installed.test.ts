@@ -73,7 +73,7 @@ describeWithApiserver('the controllers in a cluster', () => {
         'User "system:serviceaccount:kube-system:holdfast-controllers" cannot list resource "nodepools"',
         'kubectl apply -f config/controllers',
       );
-      await applyConfig(plane, 'controllers');
+      await applyConfig(plane, 'rbac', 'controllers');
       await says(
         503,
         'nodepools: the API server does not serve nodepools in apps.openyurt.io/v1beta2: kubectl apply -f config/crds/apps.openyurt.io_nodepools.yaml',

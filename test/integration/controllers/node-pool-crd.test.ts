@@ -11,7 +11,7 @@ describeWithApiserver('the CRD of NodePool', () => {
   beforeAll(async () => {
     plane = await ControlPlane.start({ controllers: false });
     await applyConfig(plane, 'crds/apps.openyurt.io_nodepools.yaml');
-  }, 120_000);
+  });
   afterAll(async () => {
     await plane?.stop();
   });

@@ -73,7 +73,7 @@ test('a thousand dials to it that clients cancel leave no descriptor and no stre
   await eventually('no descriptor is left', () => readdirSync('/proc/self/fd').length <= before);
   const cancelled = 'holdfast_tunnel_server_dials_total{way="egress",outcome="cancelled"}';
   expect(await metric(server.metrics, cancelled)).toBe(1000);
-}, 60_000);
+});
 
 test.each<[string, (stream: ServerHttp2Stream, session: http2.ServerHttp2Session) => void, number, string]>([
   ['resets the stream', (stream) => stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR), 502, 'broken'],

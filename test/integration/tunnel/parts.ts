@@ -279,7 +279,7 @@ export class Link {
 export async function eventually(
   what: string,
   probe: () => boolean | Promise<boolean>,
-  deadlineMs = 50_000,
+  deadlineMs = 60_000,
 ): Promise<void> {
   const startMs = performance.now();
   while (!(await probe())) {

@@ -41,7 +41,7 @@ describeWithApiserver('the CONNECT proxy', () => {
       ],
       { kind: 'User', name: 'tunnel-server', apiGroup: 'rbac.authorization.k8s.io' },
     );
-  }, 120_000);
+  });
   afterAll(() => plane.stop());
 
   beforeEach(async () => {
@@ -183,7 +183,7 @@ describeWithApiserver('the CONNECT proxy', () => {
     } finally {
       await plane.startApiserver();
     }
-  }, 60_000);
+  });
 
   test('a request for http:// is handed on whole, without what was meant for the proxy', async () => {
     const seen: string[] = [];
