@@ -13,6 +13,7 @@ import { CertificateAuthority } from '../cluster/certificates.ts';
 import { waitFor } from '../cluster/commands.ts';
 import { edgeEnvironment, edgeNodeFlags } from '../cluster/edge-runtime.ts';
 import { projectRoot } from '../cluster/project-root.ts';
+import { tunnelServerEnvironment } from '../cluster/tunnel-server-runtime.ts';
 import { Child } from './child.ts';
 import { buildLoadTool } from './load-tool.ts';
 import { cpuMs, memoryOf, untilIdle } from './process-cost.ts';
@@ -353,7 +354,7 @@ class TunnelBed implements AsyncDisposable {
     // As the units in config/tunnel start them: small spaces on the edge only.
     const onEdge = command === 'tunnel-agent';
     const argv = [process.execPath, ...(onEdge ? edgeNodeFlags : []), bundle, command, '--log-level=warn', ...flags];
-    const env = { ...process.env, ...(onEdge ? edgeEnvironment : { MALLOC_ARENA_MAX: '1' }) };
+    const env = { ...process.env, ...(onEdge ? edgeEnvironment : tunnelServerEnvironment) };
     return new Child({ name: command, argv, env, signal: this.#signal });
   }
 

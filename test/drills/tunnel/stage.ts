@@ -22,6 +22,7 @@ import { kubeletPaths } from '../../cluster/node-files.ts';
 import type { EdgeNode } from '../../cluster/node.ts';
 import { logTail, ProcessTable } from '../../cluster/processes.ts';
 import { projectRoot } from '../../cluster/project-root.ts';
+import { tunnelServerEnvironment } from '../../cluster/tunnel-server-runtime.ts';
 import type { DrillContext } from '../drill.ts';
 import { getPlain } from '../get-plain.ts';
 import { waitForPods } from '../pods.ts';
@@ -181,7 +182,10 @@ export class TunnelStage {
     const own = [process.execPath, this.#bundle, 'tunnel-server', '--config', file];
     const argv = [...wrapper, 'setpriv', '--pdeathsig', 'KILL', ...own];
     const logFile = this.#serverLog(replica);
-    await this.#processes.start(name, argv, { logFile, env: { PATH: process.env['PATH'] } });
+    await this.#processes.start(name, argv, {
+      logFile,
+      env: { PATH: process.env['PATH'], ...tunnelServerEnvironment },
+    });
     await waitFor('the tunnel server is ready', async () => (await this.#ops('/readyz', replica)).status === 200, {
       deadlineMs: 20_000,
       everyMs: 20,
