@@ -79,6 +79,11 @@ test('2,000 connections at once are all served', async () => {
   const memory = new MemoryWatch();
   const context = tls.createSecureContext({ ca: hub.hub.caPem, ...node });
   const sockets: tls.TLSSocket[] = [];
+  const ask = async (socket: tls.TLSSocket): Promise<string> => {
+    const head = Promise.race([once(socket, 'data'), once(socket, 'close').then(() => ['closed'])]);
+    socket.write(`GET ${anyVersion} HTTP/1.1\r\nHost: hub\r\nAccept: application/json\r\n\r\n`);
+    return String((await head)[0]).slice(0, 12);
+  };
   const open = async (): Promise<void> => {
     const socket = tls.connect({
       host: '127.0.0.1',
@@ -89,13 +94,15 @@ test('2,000 connections at once are all served', async () => {
     sockets.push(socket);
     await once(socket, 'secureConnect');
   };
-  for (let batch = 0; batch < 20; batch += 1) await Promise.all(Array.from({ length: 100 }, open));
-  const answers = sockets.map(async (socket) => {
-    const head = once(socket, 'data') as Promise<Buffer[]>;
-    socket.write(`GET ${anyVersion} HTTP/1.1\r\nHost: hub\r\nAccept: application/json\r\n\r\n`);
-    return String((await head)[0]).slice(0, 12);
-  });
-  expect(new Set(await Promise.all(answers))).toEqual(new Set(['HTTP/1.1 200']));
+  let askedMs = performance.now();
+  while (sockets.length < 2_000) {
+    await Promise.all(Array.from({ length: 50 }, open));
+    // A slow machine takes longer for all of them than the hub keeps an idle one.
+    if (performance.now() - askedMs < 30_000) continue;
+    await Promise.all(sockets.map(ask));
+    askedMs = performance.now();
+  }
+  expect(new Set(await Promise.all(sockets.map(ask)))).toEqual(new Set(['HTTP/1.1 200']));
   expect(await hub.metric('holdfast_yurthub_front_open_connections')).toBeGreaterThanOrEqual(2_000);
   expect(cloud.lists).toHaveLength(1);
   expect(memory.grownMiB()).toBeLessThan(650); // both ends of each connection

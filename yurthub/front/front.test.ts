@@ -649,12 +649,13 @@ test('an address that is not there leaves the others to serve', async () => {
   expect((await h1Request(fixture, { path: '/a' })).status).toBe(200);
 });
 
-test('two thousand connections at once are all served, and all are gone afterwards', async () => {
+// Thousands are for the hub as a whole (test/integration/client-faults.test.ts): the time for a handshake is bounded.
+test('two hundred connections at once are all served, and all are gone afterwards', async () => {
   const fixture = await start(mirror);
   const secureContext = tls.createSecureContext({ ca: fixture.certificates.caCertificate, ...fixture.node });
   const served = await Promise.all(
     Array.from(
-      { length: 2_000 },
+      { length: 200 },
       () =>
         new Promise<tls.TLSSocket>((resolve, reject) => {
           const socket = tls.connect({
@@ -672,7 +673,7 @@ test('two thousand connections at once are all served, and all are gone afterwar
         }),
     ),
   );
-  expect(await fixture.metrics.text()).toContain('holdfast_yurthub_front_open_connections 2000');
+  expect(await fixture.metrics.text()).toContain('holdfast_yurthub_front_open_connections 200');
   for (const socket of served) socket.destroy();
   await fixture.stop();
   fixtures.splice(fixtures.indexOf(fixture), 1);
