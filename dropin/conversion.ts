@@ -5,7 +5,7 @@ import type { Files } from './files.ts';
 import type { Host } from './host.ts';
 import type { Journal } from './journal.ts';
 import { kubeletIsWell, usedKubeconfig, verifyNode, waitForHub, waitForSync } from './checks-underway.ts';
-import { kubeadm, ours } from './places.ts';
+import { kubeadm, ours, reportAnnotation } from './places.ts';
 import { describe, type Action, type Step } from './plan.ts';
 import { isKubeProxy, isReady, podsOf } from './pods.ts';
 import { waitUntil, type Progress } from './wait.ts';
@@ -114,6 +114,8 @@ export class Conversion {
       case 'renew-kube-proxy':
         if (action.only === undefined || journal.hasBegun(action.only)) await this.#renewKubeProxy(action.note);
         return;
+      case 'forget-report':
+        return this.#forgetReport();
       case 'await-hub':
         return waitForHub(host, progress, timeoutMs);
       case 'await-sync':
@@ -142,6 +144,21 @@ export class Conversion {
       const inside = `${place}/${name}`;
       if (inside !== ours.journal) await files.remove(inside);
     }
+  }
+
+  /** Not to be had is no reason to stop: a node is reverted without the cloud as well, and an old report says nothing new. */
+  async #forgetReport(): Promise<void> {
+    const { host, progress } = this.#parts;
+    const path = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${this.#settings.nodeName}`;
+    const body = { metadata: { annotations: { [reportAnnotation]: null } } };
+    const why = await host.cloud.request({ method: 'PATCH', path, body }).then(
+      ({ status }) => (status < 400 || status === 404 ? undefined : `it was answered with ${status}`),
+      (error: unknown) => {
+        if (error instanceof DropInError && error.code === 'ERR_DROPIN_CALL') return error.message;
+        throw error;
+      },
+    );
+    if (why !== undefined) progress.waiting(`the annotation ${reportAnnotation} stays on the Lease`, why, 0);
   }
 
   async #restartKubelet(kubeconfig: string): Promise<void> {

@@ -29,6 +29,22 @@ test('a node is converted, and reverted to what it was, byte for byte', async ()
   expect(node.state()).toBe(before);
 });
 
+test('the report of the hub is off the Lease when the node is given back, and what keeps it there keeps nothing else', async () => {
+  await convert(node.parts(), settings);
+  expect(node.leaseHasReport).toBe(true);
+  await revert(node.parts(), back);
+  expect(node.leaseHasReport).toBe(false);
+  const before = node.state();
+  await convert(node.parts(), settings);
+  const parts = node.parts((call) => {
+    // The first call of the cloud after the hub has ended.
+    if (call === 'host.units.disable') node.cloudReachable = false;
+  });
+  expect(await revert(parts, back)).toMatchObject({ outcome: 'done' });
+  expect(node.leaseHasReport).toBe(true);
+  expect(node.state()).toBe(before);
+});
+
 test('a dry run, there and back, names every change and makes none', async () => {
   const before = node.state();
   const outcome = await convert(node.parts(), { ...settings, dryRun: true });

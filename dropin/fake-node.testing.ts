@@ -31,6 +31,8 @@ export class FakeNode {
   readonly root = mkdtempSync(path.join(tmpdir(), 'holdfast-node-'));
   readonly archive: Archive;
   cloudReachable = true;
+  /** The Lease carries what a hub adds to it. */
+  leaseHasReport = false;
   /** What the kubelet was started with; '' when it does not run. */
   #kubeletAt: string = kubeadm.kubeconfig;
   #hubActive = false;
@@ -211,6 +213,13 @@ export class FakeNode {
 
   async #answer({ method, path: url }: ApiRequest): Promise<Answer> {
     const json = (value: unknown): Answer => ({ status: 200, body: Buffer.from(JSON.stringify(value)) });
+    if (method === 'PATCH') {
+      if (url !== `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${nodeName}`)
+        return { status: 403, body: Buffer.from('{}') };
+      // A hub that still runs adds it again.
+      this.leaseHasReport = this.#hubActive || this.#kubeletAt === ours.kubeconfig;
+      return json({});
+    }
     if (method === 'DELETE') {
       const name = url.split('/').at(-1) ?? '';
       if (!this.#pods.some(({ metadata }) => metadata.name === name)) return { status: 404, body: Buffer.from('{}') };
@@ -257,6 +266,7 @@ export class FakeNode {
 
   #startHub(): void {
     this.#hubActive = true;
+    this.leaseHasReport = true;
     mkdirSync(this.#at(`${ours.data}/store`), { recursive: true });
     mkdirSync(this.#at('/run/holdfast'), { recursive: true });
     writeFileSync(this.#at(ours.hubCa), 'ca');

@@ -7,7 +7,8 @@ export interface Answer {
 }
 
 export interface ApiRequest {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** PATCH: a merge patch. */
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** With query. */
   readonly path: string;
   readonly body?: unknown;

@@ -53,7 +53,10 @@ export class HttpsApi implements NodeApi {
               'user-agent': 'holdfast',
               ...(payload === undefined
                 ? {}
-                : { 'content-type': 'application/json', 'content-length': String(payload.length) }),
+                : {
+                    'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json',
+                    'content-length': String(payload.length),
+                  }),
             },
           },
           (response) => {

@@ -36,3 +36,6 @@ export const hubPorts: readonly (readonly [port: number, what: string])[] = [
 export const prefix = '/opt/holdfast';
 export const versionFolder = (version: string): string => `${prefix}/${version}`;
 export const currentLink = `${prefix}/current`;
+
+/** On the node's Lease: what it saw of its peers (peers/report.ts). */
+export const reportAnnotation = 'holdfast.dev/peers';

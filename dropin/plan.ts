@@ -1,7 +1,7 @@
 // What a conversion changes, as data: steps in order, each with the way there and the way back. Pure: the same facts give the
 // same plan, which is what --dry-run prints and what a second run after a crash goes by.
 import path from 'node:path';
-import { currentLink, kubeadm, ours, prefix, versionFolder } from './places.ts';
+import { currentLink, kubeadm, ours, prefix, reportAnnotation, versionFolder } from './places.ts';
 
 /** Each may be carried out again, whatever part of it was done before. */
 export type Action =
@@ -20,6 +20,8 @@ export type Action =
   | { readonly kind: 'restart-kubelet'; readonly kubeconfig: string }
   /** New kube-proxy pods on this node, which read their configuration anew. `only`: if that step had begun. */
   | { readonly kind: 'renew-kube-proxy'; readonly note: string; readonly only?: string }
+  /** What the hub added to the kubelet's renewals of this node's Lease. */
+  | { readonly kind: 'forget-report' }
   | { readonly kind: 'await-hub' }
   /** What the kubelet is going to ask for is in the hub, and the same as in the cloud. */
   | { readonly kind: 'await-sync' }
@@ -122,6 +124,8 @@ export function reversionPlan(version: string): Step[] {
     step('hub', 'Start the hub, which from now on starts before the kubelet', [
       { kind: 'stop-unit', unit: ours.unit },
       { kind: 'disable-unit', unit: ours.unit },
+      // By now the kubelet renews the Lease directly, and would carry on for ever what it was shown there.
+      { kind: 'forget-report' },
       restore(ours.untilRebootFile),
       restore(ours.unitFile),
       { kind: 'reload-units' },
@@ -176,6 +180,8 @@ export function describe(action: Action): string {
       return `systemctl restart ${kubeadm.kubeletUnit}, which then uses ${action.kubeconfig}`;
     case 'renew-kube-proxy':
       return "delete this node's kube-proxy pod; its DaemonSet makes a new one";
+    case 'forget-report':
+      return `take the annotation ${reportAnnotation} off this node's Lease`;
     case 'await-hub':
       return 'wait until the hub is ready';
     case 'await-sync':
