@@ -43,6 +43,7 @@ test('a Lease that was there before says nothing: it may be a year old', () => {
     heardForSeconds: 0,
     foundDead: false,
     renewalLoss: 0.5,
+    paths: new Map(),
     report: undefined,
   });
 });
@@ -161,6 +162,22 @@ test('renewals that were lost on the way are known by the reports that are missi
   const before = at(600)!.renewalLoss;
   see(610, 'd', report(1, { boot: '00000000000000bb' }));
   expect(at(610)!.renewalLoss).toBe(before);
+});
+
+test('how often an observer fails to reach a peer that is up is known by its reports', () => {
+  const { see, at } = watching();
+  const seen = (state: 'up' | 'silent', failures: number): Partial<Report> => ({
+    peers: [{ name: 'edge-2', state, forSeconds: 5, probedSeconds: 1, failures }],
+  });
+  see(0, 'a', report(1, seen('up', 1)));
+  // The first that is seen may be a year old; those that see it silent say nothing of the link while it was up.
+  expect(at(0)!.paths.size).toBe(0);
+  see(10, 'b', report(2, seen('up', 0)));
+  see(20, 'c', report(3, seen('up', 2)));
+  see(30, 'd', report(4, seen('silent', 9)));
+  const { all, bad } = at(30)!.paths.get('edge-2')!;
+  expect(all).toBeCloseTo(1.965);
+  expect(bad).toBe(1);
 });
 
 test('found dead holds until the next sign', () => {

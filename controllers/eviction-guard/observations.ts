@@ -36,8 +36,16 @@ export interface Observed {
   readonly foundDead: boolean;
   /** How likely a renewal of its Lease is to be lost, by those that were missing between its reports before. */
   readonly renewalLoss: number;
+  /** By the peers that it observes: its rounds of probes while it saw them up, and those that failed. */
+  readonly paths: ReadonlyMap<string, Rounds>;
   /** The newest report that was seen to be new, and since when it is known. */
   readonly report: { readonly report: Report; readonly ageSeconds: number } | undefined;
+}
+
+/** How many there were, and were bad; what is long ago counts less. */
+export interface Rounds {
+  readonly all: number;
+  readonly bad: number;
 }
 
 /** A longer silence breaks the contact: two renewals of a Lease were missed. */
@@ -61,9 +69,9 @@ interface Record {
   report: Report | undefined;
   reportMs: number;
   foundDead: boolean;
-  /** Reports that came, and those of them before which one was lost; both fade. */
-  rounds: number;
-  roundsLost: number;
+  /** Reports that came; bad are those before which one was lost. */
+  renewals: Rounds;
+  readonly paths: Map<string, Rounds>;
 }
 
 export class Observations {
@@ -132,8 +140,8 @@ export class Observations {
       silentSeconds,
       heardForSeconds: inContact ? (nowMs - record.contactMs) / 1000 : 0,
       foundDead: record.foundDead,
-      // Of a node of which nothing is known yet one half (Jeffreys' prior).
-      renewalLoss: (record.roundsLost + 0.5) / (record.rounds + 1),
+      renewalLoss: shareOf(record.renewals),
+      paths: record.paths,
       report:
         record.report === undefined
           ? undefined
@@ -158,8 +166,8 @@ export class Observations {
         report: undefined,
         reportMs: nowMs,
         foundDead: false,
-        rounds: 0,
-        roundsLost: 0,
+        renewals: none,
+        paths: new Map(),
       };
       this.#records.set(nodeName, record);
     }
@@ -181,15 +189,25 @@ export class Observations {
       return;
     }
     if (boot !== current) record.boots = [...record.boots, boot].slice(-rememberedBoots);
-    else {
-      record.rounds = record.rounds * fading + 1;
-      record.roundsLost = record.roundsLost * fading + (seq > record.seq + 1 ? 1 : 0);
-    }
+    else record.renewals = after(record.renewals, seq > record.seq + 1);
     record.seq = seq;
     // The first that is seen of a Lease may have stood there for a year: only what comes after it is known to be new.
     if (current === undefined) return;
     record.report = report;
     record.reportMs = nowMs;
+    for (const { name, state, failures } of report.peers)
+      if (state === 'up') record.paths.set(name, after(record.paths.get(name) ?? none, failures > 0));
     this.#sign(record, nowMs);
   }
+}
+
+const none: Rounds = { all: 0, bad: 0 };
+
+function after({ all, bad }: Rounds, isBad: boolean): Rounds {
+  return { all: all * fading + 1, bad: bad * fading + (isBad ? 1 : 0) };
+}
+
+/** The share of bad ones; where nothing is known yet one half (Jeffreys' prior). */
+export function shareOf({ all, bad }: Rounds): number {
+  return (bad + 0.5) / (all + 1);
 }

@@ -21,6 +21,8 @@ interface Setup {
   /** Found dead by this guard. */
   readonly foundDead?: readonly string[];
   readonly renewalLoss?: number;
+  /** Of thirty, in which an observer's last probe of a peer that was up had failed. */
+  readonly badRounds?: number;
   readonly foreignPool?: readonly string[];
   readonly member?: Readonly<Record<string, Partial<MemberEvidence>>>;
   readonly settings?: Partial<PoolSettings>;
@@ -60,6 +62,7 @@ function judge(size: number, setup: Setup): Map<string, Verdict> {
         heardForSeconds: silent === undefined ? (setup.contact?.[name] ?? 3 * hour) : 0,
         foundDead: setup.foundDead?.includes(name) === true,
         renewalLoss: setup.renewalLoss ?? 0.02,
+        paths: new Map(peers.map((peer) => [peer.name, { all: 30, bad: setup.badRounds ?? 0 }])),
         report: { report, ageSeconds: setup.reportAge?.[name] ?? silent ?? 3 },
       },
       cordoned: false,
@@ -114,6 +117,24 @@ describe('one member of several is silent', () => {
       'undecided/NotProved',
     ],
     [
+      'and the site itself loses so much that every third round failed while it was up: few probes prove nothing',
+      {
+        silent: { e1: 60 },
+        says: everyone(3, { e1: { state: 'silent', forSeconds: 50, failures: 18 } }),
+        badRounds: 10,
+      },
+      'dead/PeersSilent',
+    ],
+    [
+      'and the site itself loses so much that every third round failed while it was up: many probes prove it',
+      {
+        silent: { e1: 90 },
+        says: everyone(3, { e1: { state: 'silent', forSeconds: 80, failures: 28 } }),
+        badRounds: 10,
+      },
+      'dead/PeersSilent!',
+    ],
+    [
       'and only one of two witnesses has been in contact, for too short a time to be sure alone',
       { silent: { e1: 45 }, says: everyone(3, sees(39, 'e1')), online: { e3: 5 } },
       'undecided/NotProved',
@@ -144,7 +165,7 @@ describe('one member of several is silent', () => {
       'dead/PeersSilent',
     ],
     [
-      'and its own way to the cloud lost every fourth renewal before: seven in a row are one',
+      'and its own way to the cloud lost every fourth renewal before: seven in a row are a wonder',
       { silent: { e1: 70 }, says: everyone(3, sees(61, 'e1')), renewalLoss: 0.25 },
       'dead/PeersSilent!',
     ],
@@ -379,6 +400,7 @@ describe('the last decision', () => {
       heardForSeconds: 0,
       foundDead: false,
       renewalLoss: 0.5,
+      paths: new Map(),
       report: undefined,
     };
     expect(verdicts(3, { ...dead, member: { e1: { observed } } })).toEqual(['observing/Observing']);

@@ -3,7 +3,7 @@
 import type { PoolSettings } from '../../peers/membership.ts';
 import type { Observation } from '../../peers/observers.ts';
 import type { Observed } from './observations.ts';
-import { failuresNeeded, likelyPause, proofOfVerdict, proofToAct, timing, type Proof } from './timing.ts';
+import { acceptedChance, failuresNeeded, proofOfVerdict, proofToAct, timing, type Proof } from './timing.ts';
 import { isHeard, isReportDue, mayBeHeard, sidesOf, witnessesOf, type Witness } from './witnesses.ts';
 
 export const verdictKinds = ['alive', 'cutOff', 'siteCutOff', 'dead', 'undecided', 'observing'] as const;
@@ -99,9 +99,10 @@ function silenceProved(facts: Facts, proof: Proof): boolean {
     if (sure(proof.several, failuresNeeded.several) >= 2 || sure(proof.agreed, failuresNeeded.lone) >= 1) return true;
   return (most || loneWitness(facts)) && sure(proof.lone, failuresNeeded.lone) >= 1 && allSilentFor(proof.lone);
 }
-/** The node's own way to the cloud may well lose so many renewals in a row, by what it lost before. */
-const mayBeBadLink = ({ member, silent }: Facts): boolean =>
-  (member.observed?.renewalLoss ?? 1) ** Math.floor(silent / timing.renewal) > likelyPause;
+/** The node's own way to the cloud may well lose so many renewals in a row, or those to its witnesses so many probes. */
+const mayBeBadLinks = ({ member, silent, witnesses }: Facts): boolean =>
+  (member.observed?.renewalLoss ?? 1) ** Math.floor(silent / timing.renewal) > acceptedChance.renewals ||
+  witnesses.reduce((product, { chance }) => product * chance, 1) > acceptedChance.probes;
 const siteReturns = ({ member, poolHeardFor }: Facts): boolean =>
   member.standing === 'siteCutOff' && poolHeardFor < timing.siteReturn;
 
@@ -170,7 +171,7 @@ export const reasons: readonly Reason[] = rules.map(({ reason }) => reason);
 /** Whether pods are deleted: on what is known now, not on what was decided before. */
 function mayAct(facts: Facts, reason: Reason): boolean {
   if (facts.silent < timing.act) return false;
-  if (reason === 'PeersSilent') return silenceProved(facts, proofToAct) && !facts.isReportDue && !mayBeBadLink(facts);
+  if (reason === 'PeersSilent') return silenceProved(facts, proofToAct) && !facts.isReportDue && !mayBeBadLinks(facts);
   return reason === 'KubeletDown' || reason === 'Fenced';
 }
 

@@ -45,5 +45,8 @@ export const proofToAct: Proof = { several: 30, agreed: 45, lone: 60, outlived: 
 
 /** Probes that must have failed in a row, beside the time, for silence to be more than a pause in probing. */
 export const failuresNeeded = { several: 3, lone: 6 } as const;
-/** How likely a bad link may make as many renewals in a row fail as were missed, for the node to be called dead all the same. */
-export const likelyPause = 1e-4;
+/**
+ * Chances that a node is well all the same, above which its pods are not deleted: that its own way to the cloud lost as many renewals in a
+ * row as were missed, and that all probes of its witnesses failed. Both by what these links lost before.
+ */
+export const acceptedChance = { renewals: 1e-4, probes: 1e-6 } as const;

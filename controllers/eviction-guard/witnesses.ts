@@ -1,5 +1,6 @@
 // Who can testify about a silent member of a pool, and whose side of a split the witnesses are on. Pure.
 import type { PeerReport } from '../../peers/report.ts';
+import { shareOf } from './observations.ts';
 import type { MemberEvidence } from './rules.ts';
 import { timing } from './timing.ts';
 
@@ -12,7 +13,15 @@ export interface Witness {
   /** The part of that in which the witness was itself in contact: all that counts as evidence. */
   readonly seconds: number;
   readonly failures: number;
+  /** How likely so many probes fail in a row although the node is well, by how those before did. */
+  readonly chance: number;
 }
+
+/**
+ * How likely a probe of a node that is well fails, of a share of rounds in which the last one had. After a failure each probe needs a new
+ * connection, of three round trips: on links with 5 to 30 % loss each way and up to 300 ms it fails about so often.
+ */
+const failureChance = (share: number): number => Math.min(1, 1.25 * Math.sqrt(share));
 
 export function isHeard({ observed }: MemberEvidence): boolean {
   return observed !== undefined && observed.everHeard && observed.silentSeconds < timing.heard;
@@ -44,7 +53,9 @@ export function witnessesOf(
     if (entry.state === 'new' || entry.probedSeconds + ageSeconds >= timing.probe) return [];
     // What it did not see while it was itself cut off, or while the guard did not hear it, is no evidence.
     const seconds = Math.min(entry.forSeconds, report.onlineSeconds, Math.max(0, seen.heardForSeconds - ageSeconds));
-    return [{ name, says: entry.state, forSeconds: entry.forSeconds, seconds, failures: entry.failures }];
+    const { forSeconds, failures, state: says } = entry;
+    const chance = failureChance(shareOf(seen.paths.get(subject) ?? { all: 0, bad: 0 })) ** failures;
+    return [{ name, says, forSeconds, seconds, failures, chance }];
   });
 }
 
