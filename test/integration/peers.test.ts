@@ -1,8 +1,11 @@
 // Two hubs of one pool with their health parts, in front of a real kube-apiserver: reports ride on the kubelets' own renewals,
 // and a node whose own way out is gone goes on through the other.
 import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { Health, healthDefaults } from '../../health/health.ts';
 import { protobufWire } from '../../kube/protobuf/protobuf-wire.ts';
 import { metadataOf } from '../../kube/plain-object.ts';
@@ -40,9 +43,17 @@ describeWithApiserver('peers in front of a real API server', () => {
   let kubelets: http.Server;
   const nodes = new Map<NodeName, Node>();
   const node = (name: NodeName): Node => nodes.get(name)!;
+  const folder = mkdtempSync(path.join(tmpdir(), 'holdfast-audit-'));
+  /** What the test has asked hubs to write, as nodes. */
+  let written = 0;
 
   beforeAll(async () => {
-    plane = await ControlPlane.start({ controllers: false });
+    const policy = path.join(folder, 'policy.yaml');
+    const rules = [{ level: 'Metadata', userGroups: ['system:nodes'], verbs: ['create', 'update', 'patch', 'delete'] }];
+    const omitStages = ['RequestReceived'];
+    writeFileSync(policy, JSON.stringify({ apiVersion: 'audit.k8s.io/v1', kind: 'Policy', omitStages, rules }));
+    const audit = [`--audit-policy-file=${policy}`, `--audit-log-path=${path.join(folder, 'audit.log')}`];
+    plane = await ControlPlane.start({ controllers: false, apiserverArgs: audit });
     peerPort = await claimPort();
     // The health port of every kubelet here.
     kubelets = http.createServer((_request, response) => response.end('ok')).listen(0, '127.0.0.1');
@@ -64,6 +75,7 @@ describeWithApiserver('peers in front of a real API server', () => {
     kubelets?.closeAllConnections();
     kubelets?.close();
     await plane?.stop();
+    rmSync(folder, { recursive: true, force: true });
   });
 
   async function start(name: NodeName): Promise<Node> {
@@ -117,6 +129,7 @@ describeWithApiserver('peers in front of a real API server', () => {
   /** As its kubelet does: the object of the last answer with another time. */
   async function renew(name: NodeName, lease: KubeObject): Promise<{ status: number; lease: KubeObject }> {
     const spec = { ...(lease['spec'] as KubeObject), renewTime: new Date().toISOString().replace('Z', '000Z') };
+    written += 1;
     const answer = await node(name).hub.client.request('PUT', `${leases}/${name}`, {
       body: protobufWire.body({ ...lease, spec }),
       headers: { 'content-type': protobufWire.contentType, accept: protobufWire.contentType },
@@ -132,6 +145,7 @@ describeWithApiserver('peers in front of a real API server', () => {
       metadata: { name, namespace: 'kube-node-lease' },
       spec: { holderIdentity: name, leaseDurationSeconds: 40 },
     };
+    written += 1;
     const made = await node(name).hub.client.request('POST', leases, {
       body: JSON.stringify(fresh),
       headers: { 'content-type': 'application/json' },
@@ -163,6 +177,7 @@ describeWithApiserver('peers in front of a real API server', () => {
     await sees();
     expect(reportIn(lease, 'edge1').seq).toBe(seq + 1);
     await leaseOf('edge2');
+    written += 1;
     const foreign = await node('edge1').hub.client.request('PUT', `${leases}/edge2`, {
       body: JSON.stringify(await plane.request<KubeObject>('GET', `${leases}/edge2`)),
       headers: { 'content-type': 'application/json' },
@@ -175,6 +190,21 @@ describeWithApiserver('peers in front of a real API server', () => {
     await renew('edge1', stale);
     expect((await renew('edge1', stale)).status).toBe(409);
     expect((await renew('edge1', await leaseOf('edge1'))).status).toBe(200);
+  });
+
+  test('reports cost the API server no write of their own', async () => {
+    const seen = (): string[] => {
+      const lines = readFileSync(path.join(folder, 'audit.log'), 'utf8').split('\n');
+      // The last one may be under way.
+      return lines.slice(0, -1).map((line) => {
+        const { user, verb, requestURI } = JSON.parse(line) as Record<string, unknown>;
+        return `${(user as { username: string }).username} ${String(verb)} ${String(requestURI)}`;
+      });
+    };
+    for (let count = 0, lease = await leaseOf('edge1'); count < 5; count += 1)
+      ({ lease } = await renew('edge1', lease));
+    await until(() => seen().length >= written, 'all is in the audit log');
+    expect(seen()).toHaveLength(written);
   });
 
   test.each(['blackhole', 'refuse'] as const)(
