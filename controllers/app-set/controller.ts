@@ -10,6 +10,7 @@ import type { NodePool } from '../node-pool/node-pool-crd.ts';
 import { nodePoolCollection } from '../node-pool/node-pools.ts';
 import { keyOf, nameOfKey } from '../machinery/resource.ts';
 import type { ApiObject, Draft, ObjectName, Resource } from '../machinery/resource.ts';
+import { same } from '../machinery/same.ts';
 import type { ControllerFactory, ControllerParts } from '../registry.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { appSetResource } from './app-set-crd.ts';
@@ -87,7 +88,7 @@ class AppSetController implements Controller {
       [appSetKey(before), appSetKey(after)].filter((key) => key !== undefined);
     this.watches = [
       watch(this.#appSets, ({ key }) => [key]),
-      watch(this.#pools, ({ before, after }) => this.#appSetsOf(before, after)),
+      watch(this.#pools, ({ before, after }) => (isPlannedBy(before, after) ? this.#appSetsOf(before, after) : [])),
       watch(this.#revisions, owner),
       ...workloadKinds.map((kind) => watch(this.#workloads[kind], owner)),
     ];
@@ -344,6 +345,14 @@ class AppSetController implements Controller {
     for (const { type, reason, message } of noticesOf(previous, status))
       this.#recorder.record(appSetResource, appSet, type, reason, message);
   }
+}
+
+/** Of a pool a plan reads its labels and how many of its nodes are ready; the rest of the status changes with every node. */
+function isPlannedBy(before: NodePool | undefined, after: NodePool | undefined): boolean {
+  if (before === undefined || after === undefined) return true;
+  return (
+    before.status?.readyNodeNum !== after.status?.readyNodeNum || !same(before.metadata.labels, after.metadata.labels)
+  );
 }
 
 function concerns(spec: StoredAppSet['spec'], pool: NodePool): boolean {

@@ -1,6 +1,8 @@
 // Typed requests to the API server: what controllers read and write, each with a bound on time, all within one rate.
 import type { IncomingMessage } from 'node:http';
 import https from 'node:https';
+import { parseJson } from '../../kube/json/object-reader.ts';
+import { jsonWire } from '../../kube/json/json-wire.ts';
 import { delay, type Clock } from '../../runtime/clock.ts';
 import { LinkedAbort } from '../../runtime/linked-abort.ts';
 import type { Access } from './access.ts';
@@ -37,7 +39,9 @@ export interface Selection {
 }
 
 export interface ListPage<T> {
-  readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
+  readonly resourceVersion: string;
+  /** '' at the last page. */
+  readonly continue: string;
   readonly items: readonly T[];
 }
 
@@ -68,8 +72,8 @@ export interface Preconditions {
 const requestTimeoutMs = 30_000;
 /** A watch that says nothing for so long is broken: bookmarks come every minute. */
 const watchSilenceMs = 150_000;
-/** An object of the API is at most 1.5 MiB in etcd; JSON of it and its event around it. */
-const maxLineBytes = 8 * 2 ** 20;
+/** An object of the API is at most 1.5 MiB in etcd; JSON of it, and the watch event around it. */
+const maxObjectBytes = 8 * 2 ** 20;
 const metadataOnly = (kind: 'PartialObjectMetadata' | 'PartialObjectMetadataList'): string =>
   `application/json;as=${kind};g=meta.k8s.io;v=v1`;
 const patchContentTypes: Readonly<Record<PatchType, string>> = {
@@ -109,33 +113,39 @@ export class Api {
     }
   }
 
-  /** Without `limit` the whole collection. */
-  async listPage<T extends ApiObject>(
+  /**
+   * Without `limit` the whole collection. Of each object only what `keep` gives is held: a page of Nodes is megabytes, most of it
+   * images, and never in memory as a whole.
+   */
+  async listPage<T>(
     resource: Resource,
     selection: Selection,
     page: { readonly limit?: number; readonly continue?: string; readonly metadataOnly?: boolean },
+    keep: (object: ApiObject) => T,
     signal: AbortSignal,
   ): Promise<ListPage<T>> {
     const query = queryOf({ ...selectors(selection), limit: page.limit?.toString(), continue: page.continue });
     const path = `${collectionPath(resource, selection.namespace)}${query}`;
     const accept = page.metadataOnly === true ? { accept: metadataOnly('PartialObjectMetadataList') } : {};
-    return await this.#call<ListPage<T>>({ verb: 'list', method: 'GET', path, ...accept }, signal);
+    const request: Request = { verb: 'list', method: 'GET', path, ...accept };
+    return await this.#answered(request, (response) => itemsOf(response, keep), signal);
   }
 
   /** Every object of a collection, read in pages. For one look; who wants to know of changes takes an informer. */
   async list<T extends ApiObject>(resource: Resource, selection: Selection, signal: AbortSignal): Promise<T[]> {
     const items: T[] = [];
-    let next: string | undefined;
+    let next = '';
     do {
       const page: ListPage<T> = await this.listPage<T>(
         resource,
         selection,
-        { limit: 500, ...(next === undefined ? {} : { continue: next }) },
+        { limit: 500, ...(next === '' ? {} : { continue: next }) },
+        (object) => object as T,
         signal,
       );
       items.push(...page.items);
-      next = page.metadata.continue;
-    } while (next !== undefined && next !== '');
+      next = page.continue;
+    } while (next !== '');
     return items;
   }
 
@@ -235,7 +245,7 @@ export class Api {
     const accept = from.metadataOnly === true ? { accept: metadataOnly('PartialObjectMetadata') } : {};
     const request: Request = { verb: 'watch', method: 'GET', path, ...accept };
     const response = await this.#counted(request, () => this.#open(request, watchSilenceMs, signal));
-    const lines = new JsonLines(maxLineBytes);
+    const lines = new JsonLines(maxObjectBytes);
     try {
       for await (const chunk of response) yield* lines.push(chunk as Buffer) as WatchEvent[];
     } catch (error) {
@@ -245,7 +255,16 @@ export class Api {
     }
   }
 
-  async #call<T>(request: Request, signal: AbortSignal): Promise<T> {
+  #call<T>(request: Request, signal: AbortSignal): Promise<T> {
+    return this.#answered(request, async (response) => parseBody(request, await bodyOf(response)) as T, signal);
+  }
+
+  /** What `read` makes of the answer's body. */
+  async #answered<T>(
+    request: Request,
+    read: (response: IncomingMessage) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
     const { clock } = this.#parts;
     const waitMs = this.#bucket.take();
     if (waitMs > 0) await delay(clock, waitMs, signal);
@@ -257,10 +276,9 @@ export class Api {
     try {
       return await this.#counted(request, async () => {
         const response = await this.#open(request, requestTimeoutMs, deadline.signal);
-        const text = await bodyOf(response).catch((error: unknown) => {
+        return await read(response).catch((error: unknown) => {
           throw unreachable(request, error, deadline.signal);
         });
-        return parseBody(request, text) as T;
       });
     } finally {
       timer.cancel();
@@ -346,6 +364,16 @@ async function bodyOf(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString();
+}
+
+/** Rejects with WireError for what is no list. */
+async function itemsOf<T>(response: IncomingMessage, keep: (object: ApiObject) => T): Promise<ListPage<T>> {
+  const items: T[] = [];
+  const scanner = jsonWire.listScanner({ maxItemBytes: maxObjectBytes });
+  for await (const chunk of response)
+    for (const { bytes } of scanner.push(chunk as Buffer)) items.push(keep(parseJson(bytes.toString()) as ApiObject));
+  const { resourceVersion, continue: next } = scanner.end();
+  return { resourceVersion, continue: next, items };
 }
 
 function parseBody(request: Request, text: string): unknown {

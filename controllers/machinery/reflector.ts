@@ -120,15 +120,16 @@ export class Reflector<T extends ApiObject> {
     const items: T[] = [];
     let next = '';
     for (;;) {
-      const page: ListPage<ApiObject> = await this.#parts.api.listPage(
+      const page: ListPage<T> = await this.#parts.api.listPage(
         resource,
         selection,
         { metadataOnly, ...(limit === null ? {} : { limit }), ...(next === '' ? {} : { continue: next }) },
+        (object) => this.#sink.keep(object),
         signal,
       );
-      for (const item of page.items) items.push(this.#sink.keep(item));
-      next = page.metadata.continue ?? '';
-      if (next === '') return { items, version: page.metadata.resourceVersion };
+      for (const item of page.items) items.push(item);
+      next = page.continue;
+      if (next === '') return { items, version: page.resourceVersion };
     }
   }
 

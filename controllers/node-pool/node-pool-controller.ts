@@ -5,7 +5,7 @@ import { nodes as nodeCollection, poolsOfChange, watchNodes, type Node } from '.
 import type { ControllerParts } from '../registry.ts';
 import { nodePools, type NodePool } from './node-pool-crd.ts';
 import { nodePoolCollection } from './node-pools.ts';
-import { deletionProblem, planStatus } from './status.ts';
+import { deletionProblem, isNews, planStatus } from './status.ts';
 
 /** Keeps a pool that is deleted until its last node has left. */
 export const poolFinalizer = 'holdfast.dev/node-pool';
@@ -16,6 +16,8 @@ const typeLabel = 'nodepool.openyurt.io/type';
 const settleMs = 100;
 /** A pool writes its status at most so often: a large one is a large object, whose nodes all change when a site returns. */
 const quietMs = (members: number): number => 200 + members / 5;
+/** And so often where it says nothing new: a change of the pool goes to its nodes one by one, and each would be a write more. */
+const wordsMs = 5_000;
 
 export function nodePoolController(parts: ControllerParts): Controller {
   const pools = parts.informers.of(nodePoolCollection);
@@ -68,10 +70,11 @@ export class NodePoolReconciler {
     );
     if (problem !== undefined) recorder.record(nodePools, pool, 'Warning', 'NodesRemain', problem);
     const nowMs = clock.monotonicMs();
-    const dueMs = (this.#writtenMs.get(name) ?? -Infinity) + quietMs(members.length);
     const now = new Date(clock.wallMs()).toISOString().replace(/\.\d+Z$/, 'Z');
     const status = planStatus(pool, members, { now, knowsGeneration: this.#knowsGeneration });
     if (status === undefined) return;
+    const pauseMs = isNews(pool.status, status) ? quietMs(members.length) : wordsMs;
+    const dueMs = (this.#writtenMs.get(name) ?? -Infinity) + pauseMs;
     if (nowMs < dueMs) return { againAfterMs: dueMs - nowMs };
     this.#writtenMs.set(name, nowMs);
     // The version: conditions of others are in the list that is written.

@@ -47,6 +47,12 @@ class Bench {
     this.clock.advance(60_000);
   }
 
+  /** One look at a node, or at a pool, a moment after the last. */
+  async look(at: 'node' | 'pool', name: string): Promise<void> {
+    this.clock.advance(250);
+    await (at === 'node' ? this.#node : this.#pool).reconcile(name, signal);
+  }
+
   /** Rounds until nothing is written; fails when that takes more than `most`. */
   async settle(most = 5): Promise<void> {
     for (let round = 0; round < most; round += 1) {
@@ -105,6 +111,30 @@ test('a node that moves takes nothing along and gets what the other pool gives',
   expect(bench.nodes.get({ name: 'a' })?.metadata.labels).toEqual({ [label]: 'paris', site: 'paris' });
   expect(bench.pools.get({ name: 'berlin' })?.status).toMatchObject({ readyNodeNum: 0, nodes: [] });
   expect(bench.pools.get({ name: 'paris' })?.status).toMatchObject({ readyNodeNum: 1, nodes: ['a'] });
+});
+
+test('while a change of the pool goes from node to node its status says so once, and at once when all have it', async () => {
+  const bench = new Bench();
+  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+  bench.api.put(nodePools, pool('berlin', { labels: { site: 'old' } }));
+  for (const name of names) bench.api.put(nodeResource, node(name, { labels: { [label]: 'berlin' } }));
+  await bench.settle();
+  const before = bench.api.writes.length;
+  const { metadata } = bench.pools.get({ name: 'berlin' })!;
+  const { resourceVersion: _version, uid: _uid, ...kept } = metadata;
+  const generation = (metadata.generation ?? 0) + 1;
+  const { status } = bench.pools.get({ name: 'berlin' })!;
+  bench.api.put(nodePools, { ...pool('berlin', { labels: { site: 'new' } }, { ...kept, generation }), status });
+  await bench.look('pool', 'berlin');
+  for (const name of names) {
+    await bench.look('node', name);
+    await bench.look('pool', 'berlin');
+  }
+  const written = bench.api.writes.slice(before).filter((what) => what.endsWith('/status'));
+  expect(written).toHaveLength(2);
+  expect(bench.pools.get({ name: 'berlin' })?.status?.conditions).toMatchObject([
+    { type: 'AttributesApplied', status: 'True' },
+  ]);
 });
 
 test('a pool that is deleted stays until its last node has left, says why, and takes back what it gave', async () => {

@@ -44,6 +44,18 @@ export function planStatus(
   return same(wanted, before) ? undefined : wanted;
 }
 
+/** Whether a status says more than the one before, or only the same in other words: which nodes are waited for, of many. */
+export function isNews(before: NodePoolStatus | undefined, wanted: NodePoolStatus): boolean {
+  const outline = (status: NodePoolStatus | undefined): unknown => [
+    status?.observedGeneration ?? null,
+    status?.readyNodeNum ?? null,
+    status?.unreadyNodeNum ?? null,
+    status?.nodes ?? [],
+    (status?.conditions ?? []).map(({ type, status: value, reason }) => [type, value, reason ?? '']),
+  ];
+  return !same(outline(before), outline(wanted));
+}
+
 /** Why a pool that is to be deleted is still there, for people; undefined when nothing holds it. */
 export function deletionProblem(pool: NodePool, names: readonly string[]): string | undefined {
   if (pool.metadata.deletionTimestamp === undefined || names.length === 0) return undefined;

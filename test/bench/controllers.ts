@@ -1,10 +1,11 @@
 // `npm run bench -- controllers`: the built `holdfast controllers`, with the rights of config/controllers, on a real API server full
 // of nodes, pools and app sets. No kubelets and no other controllers: what is counted is ours alone.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { parseAllDocuments } from 'yaml';
 import { applyConfig } from '../cluster/apply-config.ts';
 import { waitFor } from '../cluster/commands.ts';
 import { ControlPlane } from '../cluster/control-plane.ts';
@@ -107,11 +108,11 @@ async function populate(plane: ControlPlane, scale: ControllersScale, signal: Ab
     });
   });
   await each(scale.nodes, signal, async (index) => {
-    const metadata = { name: `node-${index}`, labels: { 'apps.openyurt.io/nodepool': pool(index) } };
-    await plane.request('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata });
-    const conditions = [{ type: 'Ready', status: 'True', reason: 'Bench', message: '' }];
-    const addresses = [{ type: 'InternalIP', address: `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}` }];
-    await plane.request('PATCH', `/api/v1/nodes/node-${index}/status`, { status: { conditions, addresses } });
+    const name = `node-${index}`;
+    const metadata = { name, labels: { ...nodeLabels(name), 'apps.openyurt.io/nodepool': pool(index) }, annotations };
+    const spec = { podCIDR: `10.${100 + (index >> 8)}.${index & 255}.0/24` };
+    await plane.request('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata, spec });
+    await plane.request('PATCH', `/api/v1/nodes/${name}/status`, { status: nodeStatus(index) });
   });
   await each(scale.appSets, signal, (index) => {
     const some = Array.from({ length: scale.poolsPerAppSet }, (_, offset) =>
@@ -124,6 +125,70 @@ async function populate(plane: ControlPlane, scale: ControllersScale, signal: Ab
       spec: { ...choice, workload: workload(`app-${index}`, 'web:1') },
     });
   });
+}
+
+const annotations = {
+  'kubeadm.alpha.kubernetes.io/cri-socket': 'unix:///run/containerd/containerd.sock',
+  'node.alpha.kubernetes.io/ttl': '0',
+  'volumes.kubernetes.io/controller-managed-attach-detach': 'true',
+};
+
+function nodeLabels(name: string): Record<string, string> {
+  return {
+    'beta.kubernetes.io/arch': 'amd64',
+    'beta.kubernetes.io/os': 'linux',
+    'kubernetes.io/arch': 'amd64',
+    'kubernetes.io/hostname': name,
+    'kubernetes.io/os': 'linux',
+    'topology.kubernetes.io/region': 'bench',
+    'topology.kubernetes.io/zone': `bench-${name}`,
+  };
+}
+
+/** About the size of what a kubelet reports: 12 KB, most of it images. */
+function nodeStatus(index: number): unknown {
+  const at = '2026-01-01T00:00:00Z';
+  const condition = (type: string, status: string): object => ({
+    type,
+    status,
+    reason: `Kubelet${type}`,
+    message: `kubelet has a sentence to say of ${type}, as it always does`,
+    lastHeartbeatTime: at,
+    lastTransitionTime: at,
+  });
+  const pressures = ['MemoryPressure', 'DiskPressure', 'PIDPressure'].map((type) => condition(type, 'False'));
+  const digest = 'sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef';
+  const images = Array.from({ length: 50 }, (_, image) => ({
+    names: [
+      `registry.example.com/shop/image-${image}@${digest}`,
+      `registry.example.com/shop/image-${image}:1.${image}`,
+    ],
+    sizeBytes: 50_000_000 + image,
+  }));
+  const resources = { cpu: '4', memory: '8148864Ki', 'ephemeral-storage': '61255492Ki', pods: '110' };
+  const address = `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`;
+  return {
+    conditions: [...pressures, condition('Ready', 'True')],
+    addresses: [
+      { type: 'InternalIP', address },
+      { type: 'Hostname', address: `node-${index}` },
+    ],
+    capacity: resources,
+    allocatable: resources,
+    images,
+    nodeInfo: {
+      machineID: `machine-${index}`,
+      systemUUID: `system-${index}`,
+      bootID: `boot-${index}`,
+      kernelVersion: '6.1.0',
+      osImage: 'Debian GNU/Linux 12 (bookworm)',
+      containerRuntimeVersion: 'containerd://2.1.0',
+      kubeletVersion: 'v1.34.4',
+      kubeProxyVersion: '',
+      operatingSystem: 'linux',
+      architecture: 'amd64',
+    },
+  };
 }
 
 /** A template of the size that people write. */
@@ -161,7 +226,7 @@ async function startToSteady(
   const program = [path.join(projectRoot(), 'dist', 'holdfast.mjs'), 'controllers', '--kubeconfig', kubeconfig];
   const argv = [process.execPath, ...program, '--ops-listen', `127.0.0.1:${opsPort}`];
   const startedMs = performance.now();
-  const child = new Child({ name: 'holdfast controllers', argv, signal });
+  const child = new Child({ name: 'holdfast controllers', argv, env: environment(), signal });
   try {
     await waitFor('it leads', async () => (await metric(/^holdfast_controllers_leader (\d)/gm)) === 1, {
       deadlineMs: 120_000,
@@ -178,6 +243,15 @@ async function startToSteady(
     await child[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** As config/controllers/deployment.yaml starts it. */
+function environment(): NodeJS.ProcessEnv {
+  const file = path.join(projectRoot(), 'config', 'controllers', 'deployment.yaml');
+  const place = ['spec', 'template', 'spec', 'containers', 0, 'env'];
+  const [deployment] = parseAllDocuments(readFileSync(file, 'utf8'));
+  const entries = (deployment?.getIn(place) as { toJSON(): { name: string; value: string }[] }).toJSON();
+  return { ...process.env, ...Object.fromEntries(entries.map(({ name, value }) => [name, value])) };
 }
 
 async function steady(controllers: Child, scale: ControllersScale, signal: AbortSignal): Promise<ControllersRow[]> {
