@@ -12,7 +12,7 @@ export function remedyOf(error: unknown, resource: Resource): string | undefined
       : `the API server does not serve ${plural} in ${apiVersionOf(resource)}: it has to be Kubernetes 1.30 or later`;
   // Its message names the identity, the verb and the resource.
   if (error.status === 403)
-    return `${error.message}: kubectl apply -f config/controllers, and see that the kubeconfig is of the service account that it names`;
+    return `${error.message}: kubectl apply -k config/controllers, and see that the kubeconfig is of the service account that it names`;
   if (error.status === 401)
     return `${error.message}: the credential is not valid, or not any more: make the kubeconfig anew (config/controllers/README.md)`;
   return undefined;

@@ -71,7 +71,7 @@ describeWithApiserver('the controllers in a cluster', () => {
         'leases: ',
         'nodes: ',
         'User "system:serviceaccount:kube-system:holdfast-controllers" cannot list resource "nodepools"',
-        'kubectl apply -f config/controllers',
+        'kubectl apply -k config/controllers',
       );
       await applyConfig(plane, 'rbac', 'controllers');
       await says(
