@@ -245,12 +245,19 @@ async function startToSteady(
   }
 }
 
+interface Deployment {
+  readonly spec: {
+    readonly template: {
+      readonly spec: { readonly containers: readonly { readonly env: readonly { name: string; value: string }[] }[] };
+    };
+  };
+}
+
 /** As config/controllers/deployment.yaml starts it. */
 function environment(): NodeJS.ProcessEnv {
   const file = path.join(projectRoot(), 'config', 'controllers', 'deployment.yaml');
-  const place = ['spec', 'template', 'spec', 'containers', 0, 'env'];
-  const [deployment] = parseAllDocuments(readFileSync(file, 'utf8'));
-  const entries = (deployment?.getIn(place) as { toJSON(): { name: string; value: string }[] }).toJSON();
+  const deployment = parseAllDocuments(readFileSync(file, 'utf8'))[0]!.toJS() as Deployment;
+  const entries = deployment.spec.template.spec.containers.flatMap(({ env }) => env);
   return { ...process.env, ...Object.fromEntries(entries.map(({ name, value }) => [name, value])) };
 }
 
