@@ -7,7 +7,7 @@ import { demoFlags, runDemoCommand } from './demo-command.ts';
 import { UsageError } from './errors.ts';
 import { flagHelp, parseFlags, type Flag } from './flags.ts';
 import { installFlags, runInstallCommand, runUninstallCommand, uninstallFlags } from './install.ts';
-import { hubFlags, nodeFlags, runNodeCommand, runRotateKeyCommand } from './node.ts';
+import { hubFlags, runNodeCommand, runRotateKeyCommand } from './node.ts';
 import { runDiagnoseCommand, runPreflightOfflineCommand, runStatusCommand, statusFlags } from './status.ts';
 import type { Terminal } from './terminal.ts';
 import { runTunnelAgentCommand, runTunnelServerCommand, tunnelAgentFlags, tunnelServerFlags } from './tunnel.ts';
@@ -37,7 +37,7 @@ interface Command {
 const commands: Readonly<Record<string, Command>> = {
   node: {
     summary: 'Run the hub of this node: kubelet and others reach the API server through it, and live on without it.',
-    flags: nodeFlags,
+    flags: hubFlags,
     run: async (flags, parts) => {
       await runNodeCommand(flags, parts);
       return 0;

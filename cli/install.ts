@@ -21,6 +21,12 @@ const sharedFlags: readonly Flag[] = [
 ];
 export const installFlags: readonly Flag[] = [
   flag(
+    'egress',
+    'egress',
+    undefined,
+    'On a control-plane host, as root, after install: kube-apiserver goes through the tunnel server beside it. It is restarted, and gets its former manifest back if it does not become well.',
+  ),
+  flag(
     'image',
     'image',
     'IMAGE',
@@ -38,6 +44,12 @@ export const installFlags: readonly Flag[] = [
   ...sharedFlags,
 ];
 export const uninstallFlags: readonly Flag[] = [
+  flag(
+    'egress',
+    'egress',
+    undefined,
+    'On a control-plane host, as root, before uninstall: take back what install --egress did there.',
+  ),
   flag('delete-data', 'deleteData', undefined, 'Also pools and applications of yours, and with them their kinds.'),
   flag('force', 'force', undefined, 'Also while nodes are converted: they stay as they are.'),
   ...sharedFlags,
@@ -46,10 +58,11 @@ export const uninstallFlags: readonly Flag[] = [
 type Parts = Pick<CommandLineParts, 'out' | 'err' | 'signal' | 'script' | 'version' | 'kubeconfig'>;
 type Values = Record<string, string | string[]>;
 
-/** Exit status: 0 done, 1 not come to its end (run it again), 2 not understood, 3 refused and nothing changed. */
+/** Exit status: 0 done, 1 not come to its end or taken back, 2 not understood, 3 refused and nothing changed, 4 neither here nor there. */
 export async function runInstallCommand(flags: Values, parts: Parts): Promise<number> {
   const { dryRun, timeoutMs, json } = read(flags);
   const { image, tunnelServers = [] } = flags as { image?: string; tunnelServers?: string[] };
+  if (flags['egress'] === 'true') return onHost('install', flags, parts);
   if (image !== undefined && !/^[^\s:@]+(:\d+)?(\/[^\s:@]+)*(:[\w.-]+|@sha256:[0-9a-f]{64})$/.test(image))
     throw new UsageError(
       `--image is an image with its tag, such as registry.example.com/holdfast:${parts.version}, not ${image}`,
@@ -62,9 +75,29 @@ export async function runInstallCommand(flags: Values, parts: Parts): Promise<nu
 /** As runInstallCommand. */
 export async function runUninstallCommand(flags: Values, parts: Parts): Promise<number> {
   const { dryRun, timeoutMs, json } = read(flags);
+  if (flags['egress'] === 'true') return onHost('uninstall', flags, parts);
   const settings = { dryRun, timeoutMs, deleteData: flags['deleteData'] === 'true', force: flags['force'] === 'true' };
   const { run } = await import('../install/run.ts');
   return finish(await run({ command: 'uninstall', settings }, facts(flags, parts), parts.signal), json, parts);
+}
+
+async function onHost(command: 'install' | 'uninstall', flags: Values, parts: Parts): Promise<number> {
+  const { dryRun, timeoutMs, json } = read(flags);
+  const others = ['image', 'tunnelServers', 'deleteData', 'force'].filter((key) => flags[key] !== undefined);
+  if (others.length > 0)
+    throw new UsageError(
+      '--egress is about this host alone, and takes --dry-run, --output, --timeout and --kubeconfig only',
+    );
+  const { run } = await import('../install/run.ts');
+  return finish(
+    await run(
+      { command, egress: { dryRun, timeoutMs } },
+      facts(flags, { ...parts, kubeconfig: undefined }),
+      parts.signal,
+    ),
+    json,
+    parts,
+  );
 }
 
 function read({ dryRun, output = 'text', timeout = '120' }: Values): {

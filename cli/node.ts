@@ -12,23 +12,13 @@ import { agentBesideHub } from './tunnel.ts';
 
 export const hubFlags: readonly Flag[] = settingsFlags(nodeSettingsSchema, 'storeMaxBytes: 512Mi');
 
-export const nodeFlags: readonly Flag[] = [
-  ...hubFlags,
-  {
-    key: 'tunnelConfig',
-    name: 'tunnel-config',
-    value: 'FILE',
-    repeatable: false,
-    doc: 'YAML file with the settings of holdfast tunnel-agent: the agent then runs in this process as well.',
-  },
-];
-
 /** Resolves when hub and agent have stopped. Rejects with SettingsError, StoreOpenError and others that have a code. */
 export async function runNodeCommand(
-  { tunnelConfig, ...flags }: RawSettings,
+  flags: RawSettings,
   parts: Pick<CommandLineParts, 'signal' | 'version' | 'proxy'>,
 ): Promise<void> {
   const settings = readNodeSettings(flags);
+  const { tunnelConfig } = settings;
   // Health and agent need each other: a peer's way out for the one, and where that may lead from the other.
   let neighbours = noNeighbours;
   const detour: Detour = {
@@ -37,7 +27,7 @@ export async function runNodeCommand(
     },
     open: (target, signal) => neighbours.relay.open(target, signal),
   };
-  const agent = typeof tunnelConfig === 'string' ? agentBesideHub(tunnelConfig, parts, detour) : undefined;
+  const agent = tunnelConfig === undefined ? undefined : agentBesideHub(tunnelConfig, parts, detour);
   // Loaded only now: LevelDB is not needed to say what is wrong with the settings.
   const { runNode } = await import('../yurthub/node.ts');
   // The agent ends with the hub, however that ends; the hub never ends for the agent.

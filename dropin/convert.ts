@@ -11,7 +11,8 @@ import { clearLeftovers, Journal } from './journal.ts';
 import { kubeconfigAtHub } from './kubelet-conf.ts';
 import { exitStatus, type Outcome, type Verdict } from './outcome.ts';
 import { kubeadm, ours } from './places.ts';
-import { conversionPlan, describe, reversionPlan, type Step } from './plan.ts';
+import { conversionPlan, describe, reversionPlan, type Step, type Tunnel } from './plan.ts';
+import { tunnelOf } from './tunnel.ts';
 import { isKubeProxy, podsOf, runningContainers, usesApi, type Pod } from './pods.ts';
 import { preflight, type Check } from './preflight.ts';
 import type { Progress } from './wait.ts';
@@ -42,6 +43,7 @@ interface Found {
   readonly node: string | undefined;
   readonly confText: string | undefined;
   readonly pods: readonly Pod[] | undefined;
+  readonly tunnel: Tunnel | undefined;
 }
 
 /** Never rejects for what happens on the node: that is an outcome. Rejects with ERR_DROPIN_JOURNAL, and when it is told to stop. */
@@ -219,10 +221,10 @@ async function look({ host, files }: CommandParts): Promise<Found> {
   const conf = kubeletConf(confText);
   const node = 'problem' in conf ? undefined : conf.nodeName;
   const pods = node === undefined ? undefined : await podsOf(host.cloud, node).catch(() => undefined);
-  return { node, confText, pods };
+  return { node, confText, pods, tunnel: await tunnelOf(host.cloud) };
 }
 
-function planFor({ archive }: CommandParts, { node, confText, pods }: Found): Step[] {
+function planFor({ archive }: CommandParts, { node, confText, pods, tunnel }: Found): Step[] {
   const unit = archive === undefined ? '' : readFileSync(path.join(archive.folder, 'systemd', ours.unit), 'utf8');
   return conversionPlan({
     version: archive?.version ?? '',
@@ -230,6 +232,7 @@ function planFor({ archive }: CommandParts, { node, confText, pods }: Found): St
     unit,
     kubeconfig: confText === undefined || node === undefined ? '' : kubeconfigAtHub(confText),
     kubeProxy: (pods ?? []).some(isKubeProxy),
+    tunnel,
   });
 }
 

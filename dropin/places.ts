@@ -14,6 +14,8 @@ export const ours = {
   untilRebootFile: '/run/holdfast-node.env',
   settings: '/etc/holdfast/node.yaml',
   kubeconfig: '/etc/holdfast/kubelet.conf',
+  tunnelSettings: '/etc/holdfast/tunnel-agent.yaml',
+  tunnelCa: '/etc/holdfast/tunnel-ca.crt',
   dropIn: '/etc/systemd/system/kubelet.service.d/20-holdfast.conf',
   data: '/var/lib/holdfast',
   /** Journal and backups: root's alone, and inside `data`, so that nothing of ours is elsewhere. */

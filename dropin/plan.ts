@@ -37,6 +37,14 @@ export interface Step {
   readonly undo: readonly Action[];
 }
 
+/** Where this node finds the tunnel servers, as the cloud side says. */
+export interface Tunnel {
+  /** HOST:PORT */
+  readonly servers: readonly string[];
+  /** PEM. */
+  readonly certificateAuthority: string;
+}
+
 export interface PlanFacts {
   readonly version: string;
   /** The folder of the archive that is to be installed, as it was unpacked. */
@@ -47,6 +55,8 @@ export interface PlanFacts {
   readonly kubeconfig: string;
   /** kube-proxy runs on this node as kubeadm deploys it. */
   readonly kubeProxy: boolean;
+  /** Undefined where the cloud side has none, or is not installed. */
+  readonly tunnel: Tunnel | undefined;
 }
 
 /** Of the kubelet's unit: systemd gives the last assignment, and ours comes after kubeadm's 10-kubeadm.conf. */
@@ -64,6 +74,14 @@ const untilReboot = 'HOLDFAST_NODE_FLAGS=--disabled-filters=hub-endpoint\n';
 /** The hub keeps to the file that kubeadm wrote, and that stays as it is. */
 const settings = `# Written by holdfast convert. holdfast node --help lists every setting.\nkubeconfig: ${kubeadm.kubeconfig}\n`;
 
+const tunnelSettings = ({
+  servers,
+}: Tunnel): string => `# Written by holdfast convert. holdfast tunnel-agent --help lists every setting.
+servers: ${JSON.stringify(servers)}
+serverCAFile: ${ours.tunnelCa}
+kubeconfig: ${kubeadm.kubeconfig}
+`;
+
 export function conversionPlan(facts: PlanFacts): Step[] {
   const { version } = facts;
   const file = (place: string, content: string, mode: number): Action => ({ kind: 'file', path: place, content, mode });
@@ -78,7 +96,13 @@ export function conversionPlan(facts: PlanFacts): Step[] {
     ],
     settings: [
       { kind: 'folder', path: path.dirname(ours.settings), mode: 0o755 },
-      file(ours.settings, settings, 0o644),
+      ...(facts.tunnel === undefined
+        ? [file(ours.settings, settings, 0o644)]
+        : [
+            file(ours.tunnelCa, facts.tunnel.certificateAuthority, 0o644),
+            file(ours.tunnelSettings, tunnelSettings(facts.tunnel), 0o644),
+            file(ours.settings, `${settings}tunnelConfig: ${ours.tunnelSettings}\n`, 0o644),
+          ]),
       file(ours.kubeconfig, facts.kubeconfig, 0o600),
     ],
     hub: [
@@ -119,6 +143,8 @@ export function reversionPlan(version: string): Step[] {
     step('settings', 'Write the settings of the hub, and the kubeconfig that names it', [
       restore(ours.kubeconfig),
       restore(ours.settings),
+      restore(ours.tunnelSettings),
+      restore(ours.tunnelCa),
       restore(path.dirname(ours.settings)),
     ]),
     step('hub', 'Start the hub, which from now on starts before the kubelet', [

@@ -7,8 +7,12 @@ export const exitStatus = {
   done: 0,
   /** Run it again: it goes on from there. */
   failed: 1,
+  /** A step failed, and everything is as it was before. */
+  'rolled-back': 1,
   /** Nothing was changed: a check says why. */
   refused: 3,
+  /** A step failed, and so did the way back. */
+  stranded: 4,
 } as const;
 
 export interface Outcome {

@@ -8,11 +8,16 @@ import { MachineryMetrics } from '../controllers/machinery/metrics.ts';
 import type { Progress } from '../dropin/wait.ts';
 import { delay, systemClock } from '../runtime/clock.ts';
 import { Metrics } from '../runtime/metrics.ts';
+import { NodeFiles } from '../dropin/files.ts';
+import { controlPlaneHost, LocalAccess, localPort } from './egress/control-plane-host.ts';
+import { Egress, type EgressSettings } from './egress/egress.ts';
 import { InstallError } from './errors.ts';
 import { install, type InstallParts, type InstallSettings } from './install.ts';
 import { readManifests } from './manifests.ts';
 import type { Outcome } from './outcome.ts';
 import { uninstall, type UninstallSettings } from './uninstall.ts';
+
+const adminKubeconfig = '/etc/kubernetes/admin.conf';
 
 export interface ProcessFacts {
   readonly version: string;
@@ -24,26 +29,39 @@ export interface ProcessFacts {
 }
 
 export type Request =
+  | { readonly command: 'install' | 'uninstall'; readonly egress: EgressSettings }
   | { readonly command: 'install'; readonly settings: InstallSettings }
   | { readonly command: 'uninstall'; readonly settings: UninstallSettings };
 
 /** Rejects with AccessError, InstallError, and when it is told to stop. */
 export async function run(request: Request, facts: ProcessFacts, signal: AbortSignal): Promise<Outcome> {
-  const access = new KubeconfigAccess(systemClock, facts.kubeconfig ?? usualKubeconfig());
+  const onHost = 'egress' in request;
+  // On a control plane it is the API server of this host that counts.
+  const file = facts.kubeconfig ?? (onHost ? adminKubeconfig : usualKubeconfig());
+  const access = new KubeconfigAccess(systemClock, file);
   const metrics = new MachineryMetrics(new Metrics());
   const settings = { rate: { perSecond: 100, burst: 200 }, userAgent: `holdfast-${request.command}/${facts.version}` };
-  const parts: InstallParts = {
-    api: new Api({ access, clock: systemClock, metrics }, settings),
-    clock: systemClock,
-    sleep: async (milliseconds) => {
-      await delay(systemClock, milliseconds, signal);
-      signal.throwIfAborted();
-    },
-    progress: facts.progress,
-    manifests: readManifests((file) => readFileSync(path.join(facts.folder, 'config', file), 'utf8')),
-    now: () => new Date(),
+  const read = (name: string): string => readFileSync(path.join(facts.folder, 'config', name), 'utf8');
+  const sleep = async (milliseconds: number): Promise<void> => {
+    await delay(systemClock, milliseconds, signal);
+    signal.throwIfAborted();
   };
+  const shared = { clock: systemClock, sleep, progress: facts.progress, now: () => new Date() };
   try {
+    if (onHost) {
+      const parts = {
+        ...shared,
+        api: new Api({ access: new LocalAccess(access, localPort()), clock: systemClock, metrics }, settings),
+        host: controlPlaneHost,
+        files: new NodeFiles(),
+        steadySleep: (milliseconds: number) => delay(systemClock, milliseconds, new AbortController().signal),
+        selector: read('tunnel/egress-selector.yaml'),
+      };
+      const egress = new Egress(parts, request.egress);
+      return await (request.command === 'install' ? egress.add() : egress.remove());
+    }
+    const api = new Api({ access, clock: systemClock, metrics }, settings);
+    const parts: InstallParts = { ...shared, api, manifests: readManifests(read) };
     return request.command === 'install'
       ? await install(parts, request.settings, signal)
       : await uninstall(parts, request.settings, signal);
@@ -54,7 +72,7 @@ export async function run(request: Request, facts: ProcessFacts, signal: AbortSi
 
 /** As kubectl; and on a control plane of kubeadm, where root has nothing else, its administrator's. */
 function usualKubeconfig(): string {
-  const places = [path.join(homedir(), '.kube', 'config'), '/etc/kubernetes/admin.conf'];
+  const places = [path.join(homedir(), '.kube', 'config'), adminKubeconfig];
   const found = places.find(existsSync);
   if (found === undefined)
     throw new InstallError(

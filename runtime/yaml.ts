@@ -1,5 +1,5 @@
 // The one place where yaml is known.
-import { isScalar, isSeq, parse, parseAllDocuments, parseDocument, YAMLParseError } from 'yaml';
+import { isNode, isScalar, isSeq, parse, parseAllDocuments, parseDocument, YAMLParseError } from 'yaml';
 
 /** One YAML (or JSON) document as plain values. Throws SyntaxError with line and column. */
 export function parseYaml(text: string): unknown {
@@ -66,4 +66,57 @@ export function withYamlTexts(source: string, edits: (document: YamlDocument) =>
   for (const { start, end, text } of places.sort((a, b) => b.start - a.start))
     result = `${result.slice(0, start)}${JSON.stringify(text)}${result.slice(end)}`;
   return result;
+}
+
+/** One item of a block sequence as lines of the text. */
+export interface YamlItem {
+  /** Offsets of its first line, and of what follows its last. */
+  readonly start: number;
+  readonly end: number;
+  /** What stands before its dash. */
+  readonly indent: string;
+  readonly value: unknown;
+}
+
+/**
+ * The items of the block sequence at this place, each with the lines that it stands in, so that lines can be added and taken out and
+ * every other byte stays. Undefined when there is no such sequence. Throws SyntaxError with line and column.
+ */
+export function yamlItems(source: string, path: YamlPath): YamlItem[] | undefined {
+  const document = parseDocument(source, { prettyErrors: true });
+  const error = document.errors[0];
+  if (error !== undefined) throw new SyntaxError(error.message.split('\n')[0], { cause: error });
+  const sequence: unknown = document.getIn(path, true);
+  if (!isSeq(sequence) || sequence.flow === true) return undefined;
+  return sequence.items.map((item) => {
+    if (!isNode(item) || !item.range) throw new SyntaxError(`${path.join('.')}: an item without a place`);
+    const [valueStart, valueEnd] = item.range;
+    const start = source.lastIndexOf('\n', valueStart - 1) + 1;
+    const newline = source.indexOf('\n', Math.max(start, valueEnd - 1));
+    const indent = /^ */.exec(source.slice(start))?.[0] ?? '';
+    return { start, end: newline === -1 ? source.length : newline + 1, indent, value: item.toJS(document) as unknown };
+  });
+}
+
+/** Changes values of a document through `edit`, which gets and sets by path; comments and order stay. */
+export function editYaml(
+  source: string,
+  edit: (document: {
+    readonly get: (path: YamlPath) => unknown;
+    readonly set: (path: YamlPath, value: unknown) => void;
+    readonly remove: (path: YamlPath) => void;
+  }) => void,
+): string {
+  const document = parseDocument(source, { prettyErrors: true });
+  const error = document.errors[0];
+  if (error !== undefined) throw new SyntaxError(error.message.split('\n')[0], { cause: error });
+  edit({
+    get: (path) => {
+      const node: unknown = document.getIn(path, true);
+      return isNode(node) ? (node.toJS(document) as unknown) : node;
+    },
+    set: (path, value) => document.setIn(path, document.createNode(value)),
+    remove: (path) => void document.deleteIn(path),
+  });
+  return document.toString({ lineWidth: 0, indentSeq: false });
 }

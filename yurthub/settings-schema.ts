@@ -121,6 +121,10 @@ export const nodeSettingsSchema = {
     default: true,
     doc: 'Let peers whose own way out is gone through to apiServers, where their pool allows it.',
   },
+  tunnelConfig: {
+    type: 'file',
+    doc: 'YAML file with the settings of holdfast tunnel-agent: the agent then runs in this process as well.',
+  },
   kubeletHealthAddress: {
     type: 'address',
     default: '127.0.0.1:10248',

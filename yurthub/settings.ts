@@ -46,6 +46,7 @@ export interface NodeSettings {
   readonly peerListen: Endpoint | undefined;
   readonly peerRelay: boolean;
   readonly kubeletHealthAddress: Endpoint;
+  readonly tunnelConfig: string | undefined;
 }
 
 /** Throws SettingsError with every problem. `flags.config` names the YAML file. `readFile` as node:fs, for tests. */
@@ -148,6 +149,7 @@ export function readNodeSettings(
     peers: rest['peers'],
     peerListen: rest['peerListen'],
     peerRelay: rest['peerRelay'],
+    tunnelConfig: rest['tunnelConfig'],
     kubeletHealthAddress: rest['kubeletHealthAddress'],
     nodeName,
     apiServers,

@@ -1,6 +1,7 @@
 // A node of a cluster that kubeadm made is taken over by the release archive while its pods serve, lives through a reboot without
 // the cloud, and is given back as it was; also where the command is killed, and where a step fails.
 import type { Drill } from './drill.ts';
+import { installed } from './kubeadm/install.ts';
 import { interrupted } from './kubeadm/interrupted.ts';
 import { offline } from './kubeadm/offline.ts';
 import { refused } from './kubeadm/refused.ts';
@@ -19,5 +20,8 @@ export const kubeadm: Drill = {
     if (wanted('b')) await report.part('(b) there, and a reboot without the cloud', () => offline(stage));
     if (wanted('c')) await report.part('(c) there and back while pods serve', () => thereAndBack(stage));
     if (wanted('d')) await report.part('(d) killed on the way', () => interrupted(stage));
+    // Last: it takes the rights of nodes, which the stage gave them, along.
+    if (only.has('i') || (only.size === 0 && !stage.quick))
+      await report.part('(i) the cloud side, there and back', () => installed(stage));
   },
 };

@@ -1,0 +1,192 @@
+// The cloud side of a kubeadm cluster from nothing and back to nothing: image without a registry, install, the API server turned to the
+// tunnel, exec to a node behind NAT, and all of it taken out again.
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { binary } from '../../cluster/binaries.ts';
+import { run, runFully, waitFor, type RunResult } from '../../cluster/commands.ts';
+import { projectRoot } from '../../cluster/project-root.ts';
+import { expectThat } from '../report.ts';
+import type { Stage } from './stage.ts';
+
+const folder = '/var/lib/unpacked/cloud';
+const brokenFolder = '/var/lib/unpacked/broken';
+const manifest = '/etc/kubernetes/manifests/kube-apiserver.yaml';
+
+interface Said {
+  readonly outcome: string;
+  readonly changes: readonly string[];
+  readonly readiness: readonly { readonly object: string; readonly ready: boolean; readonly detail: string }[];
+  readonly checks: readonly { readonly name: string; readonly verdict: string; readonly cause: string }[];
+  readonly seconds: number;
+  readonly error?: string;
+  readonly message: string;
+}
+
+export async function installed(stage: Stage): Promise<void> {
+  const { report, cluster, node } = stage;
+  const plane = cluster.controlPlane;
+  const unpacked = stage.command.replace(/\/bin\/holdfast$/, '');
+  for (const target of [folder, brokenFolder]) {
+    await plane.enter(['mkdir', '-p', path.dirname(target)]);
+    await plane.enter(['cp', '-a', node.file(unpacked), target]);
+  }
+  /** On the control plane, as its administrator would. */
+  const holdfast = (args: readonly string[], from = folder): Promise<RunResult> => {
+    const bare = ['env', '-i', 'HOME=/root', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'];
+    const argv = plane.enterArgv([...bare, `${from}/bin/holdfast`, ...args]);
+    return runFully(argv, { mayFail: true, timeoutMs: 240_000 });
+  };
+  const say = async (args: readonly string[], code: number, from = folder): Promise<Said> => {
+    const result = await holdfast([...args, '--output', 'json'], from);
+    const text = `holdfast ${args.join(' ')} ended with ${result.code}:\n${result.stdout}${result.stderr}`;
+    expectThat(result.code === code, text);
+    return JSON.parse(result.stdout) as Said;
+  };
+  const apiServerManifest = (): string => readFileSync(plane.file(manifest), 'utf8');
+  const kubeadmConfig = (): Promise<string> =>
+    cluster.kubectl(
+      '-n',
+      'kube-system',
+      'get',
+      'configmap',
+      'kubeadm-config',
+      '-o',
+      'jsonpath={.data.ClusterConfiguration}',
+    );
+
+  const before = await objects(stage);
+  const manifestBefore = apiServerManifest();
+  const configBefore = await kubeadmConfig();
+
+  await report.check('a dry run names what kubectl kustomize gives, and changes nothing', async () => {
+    const { changes } = await say(['install', '--dry-run'], 0);
+    const text = await run([binary('kubectl'), 'kustomize', path.join(projectRoot(), 'config')]);
+    const wanted = [...text.matchAll(/^kind: (\w+)\nmetadata:\n(?: .*\n)*? {2}name: (\S+)$/gm)].map(
+      ([, kind, name]) => `${kind} ${name}`,
+    );
+    const named = new Set(
+      changes.map((line) => line.replace(/^\w+ (\w+) (?:[^/ ]+\/)?([^ ]+?):?$/, '$1 $2').replace(/: .*$/, '')),
+    );
+    // The drill itself has given the nodes their rights already: what is there and the same is no change, but for its label.
+    const missing = wanted.filter((name) => !named.has(name));
+    expectThat(wanted.length > 40 && missing.length === 0, `not named: ${missing.join(', ')}\n${changes.join('\n')}`);
+    expectThat((await objects(stage)).size === before.size, 'something was made');
+    return `${wanted.length} objects`;
+  });
+  await report.check('without the image it says so, and where to import it', async () => {
+    const { outcome, readiness } = await say(['install', '--timeout', '8'], 1);
+    const said = readiness
+      .filter(({ ready }) => !ready)
+      .map(({ detail }) => detail)
+      .join('\n');
+    expectThat(outcome === 'failed' && said.includes('images import'), said);
+  });
+  await report.check('install, killed and run again: controllers and tunnel server are ready', async () => {
+    await plane.importArchive(stage.image);
+    await plane.startProcess('holdfast', [
+      `${folder}/bin/holdfast`,
+      'install',
+      '--kubeconfig',
+      '/etc/kubernetes/admin.conf',
+    ]);
+    const afterMs = Math.round(Math.random() * 3_000);
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    await plane.kill9('holdfast');
+    const { readiness, seconds } = await say(['install', '--timeout', '120'], 0);
+    expectThat(readiness.every(({ ready }) => ready) && readiness.length === 4, JSON.stringify(readiness));
+    return `killed after ${afterMs} ms; then ${seconds} s; ${readiness.map(({ object, detail }) => `${object}: ${detail}`).join(', ')}`;
+  });
+  await report.check('once more: nothing is changed', async () => {
+    const { changes } = await say(['install'], 0);
+    expectThat(changes.length === 0, changes.join('\n'));
+  });
+  await report.check('a broken EgressSelector: kube-apiserver gets its former manifest back by itself', async () => {
+    await plane.enter([
+      'sh',
+      '-c',
+      `echo 'egressSelections: [{name: nonsense}]' > ${brokenFolder}/config/tunnel/egress-selector.yaml`,
+    ]);
+    const { outcome, seconds } = await say(['install', '--egress', '--timeout', '30'], 1, brokenFolder);
+    expectThat(outcome === 'rolled-back', outcome);
+    expectThat(apiServerManifest() === manifestBefore, 'the manifest is not as it was');
+    expectThat((await kubeadmConfig()) === configBefore, 'kubeadm-config is not as it was');
+    return `${seconds} s`;
+  });
+  await report.check(
+    'install --egress: kube-apiserver goes through the tunnel server, and kubeadm knows of it',
+    async () => {
+      const { seconds } = await say(['install', '--egress'], 0);
+      expectThat(apiServerManifest().includes('--egress-selector-config-file='), 'the manifest has no such flag');
+      expectThat((await kubeadmConfig()).includes('egress-selector-config-file'), 'kubeadm-config has no such flag');
+      return `${seconds} s`;
+    },
+  );
+  await report.check('exec into a pod of a converted node behind NAT', async () => {
+    await stage.succeed(['convert']);
+    let said = '';
+    await waitFor(
+      'kubectl exec answers',
+      async () => {
+        said = (await cluster.kubectl('exec', 'web-1', '--', 'cat', '/etc/hostname')).trim();
+        return said === 'web-1';
+      },
+      { deadlineMs: 60_000, everyMs: 500, context: () => said },
+    );
+    return `${said} answered`;
+  });
+  await report.check('uninstall refuses while kube-apiserver goes through the tunnel server', async () => {
+    const { checks } = await say(['uninstall'], 3);
+    const refused = checks.filter(({ verdict }) => verdict === 'refused').map(({ name }) => name);
+    expectThat(refused.includes('kube-apiserver'), JSON.stringify(checks));
+    return `refused: ${refused.join(', ')}`;
+  });
+  await report.check('uninstall --egress gives the manifest and kubeadm-config back byte for byte', async () => {
+    await stage.succeed(['revert'], '/usr/local/bin/holdfast');
+    const { seconds } = await say(['uninstall', '--egress'], 0);
+    expectThat(apiServerManifest() === manifestBefore, 'the manifest is not as it was');
+    expectThat(
+      (await kubeadmConfig()) === configBefore,
+      `kubeadm-config was\n${configBefore}\nand is\n${await kubeadmConfig()}`,
+    );
+    return `${seconds} s`;
+  });
+  await report.check('uninstall leaves no object', async () => {
+    const { seconds } = await say(['uninstall', '--delete-data'], 0);
+    let left: string[] = [];
+    await waitFor(
+      'nothing is left',
+      async () => {
+        left = [...(await objects(stage))].filter((name) => !before.has(name) || /holdfast/.test(name));
+        return left.length === 0;
+      },
+      { deadlineMs: 30_000, everyMs: 1_000, context: () => left.join('\n') },
+    );
+    return `${seconds} s`;
+  });
+}
+
+/** Everything in the cluster that is not made and remade all the time. */
+async function objects({ cluster }: Stage): Promise<Set<string>> {
+  const kinds = (await cluster.kubectl('api-resources', '--verbs=list', '-o', 'name')).trim().split('\n');
+  const lasting = kinds.filter(
+    (kind) =>
+      !/^(events|pods|replicasets|endpointslices|endpoints|certificatesigningrequests|componentstatuses|controllerrevisions)(\.|$)/.test(
+        kind,
+      ),
+  );
+  const listed = await cluster.kubectl(
+    'get',
+    lasting.join(','),
+    '-A',
+    '-o',
+    'custom-columns=K:.kind,S:.metadata.namespace,N:.metadata.name',
+    '--no-headers',
+    '--ignore-not-found',
+  );
+  return new Set(
+    listed
+      .trim()
+      .split('\n')
+      .map((line) => line.replaceAll(/\s+/g, ' ')),
+  );
+}
