@@ -251,6 +251,8 @@ describeWithControlPlane('the eviction guard', () => {
   }, 180_000);
 
   it('a pool of one: stock timing, unless the pool says how long its node may be alone', async () => {
+    // A zone that is well: the node controller evicts nobody while all zones are gone.
+    await startPool('bystander', 1);
     await startPool('alone', 1);
     await startPool('autonomous', 1, { 'holdfast.dev/autonomy-duration': '48h' });
     const [stock] = await deploy('alone', 1, false);
