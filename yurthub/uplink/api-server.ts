@@ -19,7 +19,7 @@ import { SessionPool } from './session-pool.ts';
 import type { UplinkSettings } from './settings.ts';
 import { streamExchange } from './stream-exchange.ts';
 import { StreamSession } from './stream-session.ts';
-import { UnaryPool } from './unary-pool.ts';
+import { UnaryPool, type ConnectionTaker } from './unary-pool.ts';
 
 export interface ApiServerParts {
   readonly log: Log;
@@ -408,13 +408,12 @@ export class ApiServer implements MonitoredPath {
       attempt.carriedBy(idle.send(request, attempt, pool));
       return;
     }
-    pool.acquire(attempt.signal, fresh).then(
-      (connection) => {
-        if (attempt.over) pool.release(connection);
-        else attempt.carriedBy(connection.send(request, attempt, pool));
-      },
-      (error: Error) => attempt.fail({ error, sent: false, reused: false }),
-    );
+    const taker: ConnectionTaker = {
+      take: (connection) => attempt.carriedBy(connection.send(request, attempt, pool)),
+      refuse: (error) => attempt.fail({ error, sent: false, reused: false }),
+    };
+    attempt.onGivenUp(() => pool.leave(taker));
+    pool.acquire(taker, fresh);
   }
 
   #sharesSession(request: Outgoing, nowMs: number): boolean {
@@ -469,6 +468,7 @@ class Attempt implements Exchange, AnswerSink {
   /** It may be sent again, and is on a connection that nobody had used for a while. */
   mayBeForgotten = false;
   #controller: AbortController | undefined;
+  #leave: (() => void) | undefined;
   #exchange: Exchange | undefined;
   #over = false;
 
@@ -485,7 +485,13 @@ class Attempt implements Exchange, AnswerSink {
     return this.#over;
   }
 
-  /** Aborts when the attempt is over before it has a connection. Made when asked for: most find an idle connection. */
+  /** Calls back when the attempt is over before it has a connection. */
+  onGivenUp(leave: () => void): void {
+    if (this.#over) leave();
+    else this.#leave = leave;
+  }
+
+  /** Aborts when the attempt is over before it has a connection. Made when asked for: unary requests have no use for it. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
     if (this.#over) this.#controller.abort();
@@ -499,6 +505,7 @@ class Attempt implements Exchange, AnswerSink {
   carriedBy(exchange: Exchange): void {
     this.#exchange = exchange;
     this.#controller = undefined;
+    this.#leave = undefined;
   }
 
   /** `reused`: its connection may be at fault, and nothing else. */
@@ -545,6 +552,7 @@ class Attempt implements Exchange, AnswerSink {
     this.#over = true;
     this.#unanswered.delete(this);
     this.#controller?.abort();
+    this.#leave?.();
     return true;
   }
 }

@@ -5,9 +5,10 @@ import { FieldNames } from './answer-head.ts';
 import type { Dialled } from './dial.ts';
 import { UnaryConnection } from './unary-connection.ts';
 
-interface Waiter {
-  readonly resolve: (connection: UnaryConnection) => void;
-  readonly reject: (error: Error) => void;
+/** Who wants a connection. One of the two is called, once, unless the wait was given up. */
+export interface ConnectionTaker {
+  take(connection: UnaryConnection): void;
+  refuse(error: Error): void;
 }
 
 export interface UnaryPoolParts {
@@ -31,7 +32,8 @@ export class UnaryPool {
   readonly #names = new FieldNames();
   /** Of all connections: what is read is used before anything else is read. */
   readonly #readBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
-  #waiters: Waiter[] = [];
+  /** In order. A set: under load as many wait as have a connection, and any may leave. */
+  readonly #waiters = new Set<ConnectionTaker>();
   #dialling = 0;
   #destroyed = false;
 
@@ -50,37 +52,23 @@ export class UnaryPool {
   }
 
   /**
-   * A connection of one's own until `release`. Rejects with the error of dialling, or with the signal's reason.
-   * `fresh`: not one that has been idle, since another that was idle has just proved to be stale.
+   * Gives a connection of one's own until `release`, at once or later, or the error of dialling. `fresh`: not one that has been idle,
+   * since another that was idle has just proved to be stale.
    */
-  acquire(signal: AbortSignal, fresh: boolean): Promise<UnaryConnection> {
+  acquire(taker: ConnectionTaker, fresh: boolean): void {
     if (fresh) this.retire();
     const idle = this.takeIdle();
-    if (idle !== undefined) return Promise.resolve(idle);
-    return new Promise((resolve, reject) => {
-      const leave = (): void => signal.removeEventListener('abort', onAbort);
-      const waiter: Waiter = {
-        resolve: (connection) => {
-          leave();
-          resolve(connection);
-        },
-        reject: (error) => {
-          leave();
-          reject(error);
-        },
-      };
-      const onAbort = (): void => {
-        this.#waiters = this.#waiters.filter((other) => other !== waiter);
-        waiter.reject(signal.reason as Error);
-      };
-      if (signal.aborted) {
-        reject(signal.reason as Error);
-        return;
-      }
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#waiters.push(waiter);
-      this.#dialIfNeeded();
-    });
+    if (idle !== undefined) {
+      taker.take(idle);
+      return;
+    }
+    this.#waiters.add(taker);
+    this.#dialIfNeeded();
+  }
+
+  /** Gives the wait up. */
+  leave(taker: ConnectionTaker): void {
+    this.#waiters.delete(taker);
   }
 
   /** A connection of one's own without waiting, if one is idle. */
@@ -99,8 +87,8 @@ export class UnaryPool {
       connection.destroy();
       return;
     }
-    const waiter = this.#waiters.shift();
-    if (waiter !== undefined) waiter.resolve(connection);
+    const waiter = this.#nextWaiter();
+    if (waiter !== undefined) waiter.take(connection);
     else {
       const idleMs = Math.min(this.#settings.idleMs, connection.serverIdleMs);
       connection.idleSinceMs = this.#parts.clock.monotonicMs();
@@ -115,19 +103,23 @@ export class UnaryPool {
     for (const { connection } of this.#idle.splice(0)) connection.destroy();
   }
 
-  rejectWaiters(error: Error): void {
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
-  }
-
   destroy(error: Error): void {
     this.#destroyed = true;
     this.#idleTimer?.cancel();
-    this.rejectWaiters(error);
+    for (let waiter = this.#nextWaiter(); waiter !== undefined; waiter = this.#nextWaiter()) waiter.refuse(error);
     for (const connection of this.#all) connection.destroy();
   }
 
+  #nextWaiter(): ConnectionTaker | undefined {
+    for (const waiter of this.#waiters) {
+      this.#waiters.delete(waiter);
+      return waiter;
+    }
+    return undefined;
+  }
+
   #dialIfNeeded(): void {
-    if (this.#dialling >= this.#waiters.length) return;
+    if (this.#dialling >= this.#waiters.size) return;
     if (this.#all.size + this.#dialling >= this.#settings.maxConnections) return;
     this.#dialling += 1;
     let connection: UnaryConnection | undefined;
@@ -152,7 +144,7 @@ export class UnaryPool {
       },
       (error: Error) => {
         this.#dialling -= 1;
-        this.#waiters.shift()?.reject(error);
+        this.#nextWaiter()?.refuse(error);
         this.#dialIfNeeded();
       },
     );
