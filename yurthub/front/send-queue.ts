@@ -26,6 +26,8 @@ export class SendQueue {
   #ended = false;
   #closed = false;
   #drainListeners: (() => void)[] = [];
+  /** One for all writes: a watch lasts for thousands. */
+  readonly #onWritten = (): void => this.#written();
   /** Writes that were completed; a stalled client is one that has bytes queued and for whom this does not move. */
   progress = 0;
 
@@ -77,7 +79,7 @@ export class SendQueue {
     const piece = this.#nextPiece();
     if (piece === undefined) return;
     this.#inFlightBytes = piece.length;
-    this.#sink.write(piece, () => this.#written());
+    this.#sink.write(piece, this.#onWritten);
   }
 
   #written(): void {

@@ -6,22 +6,41 @@ import { isConnectionHeader } from '../request-head.ts';
 const notInValue = /[^\t\x20-\x7e\x80-\xff]/;
 const fieldName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
-/** The block of an answer's head as a latin1 text, one character per byte. Throws TypeError for what cannot be written. */
-export function headBlock(statusCode: number, headers: Headers): string {
-  // 8: the static table's `:status: 200`, and the name of others.
-  const status = statusCode === 200 ? '\x88' : `\x08\x03${statusCode}`;
-  return status + fieldBlock(headers);
-}
+/** What is remembered of a connection: an API server's answers differ in a few fields out of a dozen. */
+const maxKnown = 32;
+const maxKnownChars = 256;
 
-export function fieldBlock(headers: Headers): string {
-  let text = '';
-  for (const name in headers) {
-    const value = headers[name];
-    if (value === undefined || isConnectionHeader(name)) continue;
-    if (typeof value === 'string') text += literal(name, value);
-    else for (const one of value) text += literal(name, one);
+/** The blocks of one connection's answers. */
+export class AnswerBlocks {
+  /** By name, the last value and how it is written. */
+  readonly #known = new Map<string, { readonly value: string; readonly text: string }>();
+
+  /** The block of an answer's head as a latin1 text, one character per byte. Throws TypeError for what cannot be written. */
+  head(statusCode: number, headers: Headers): string {
+    // 8: the static table's `:status: 200`, and the name of others.
+    const status = statusCode === 200 ? '\x88' : `\x08\x03${statusCode}`;
+    return status + this.fields(headers);
   }
-  return text;
+
+  fields(headers: Headers): string {
+    let text = '';
+    for (const name in headers) {
+      const value = headers[name];
+      if (value === undefined || isConnectionHeader(name)) continue;
+      if (typeof value === 'string') text += this.#field(name, value);
+      else for (const one of value) text += literal(name, one);
+    }
+    return text;
+  }
+
+  #field(name: string, value: string): string {
+    const known = this.#known.get(name);
+    if (known?.value === value) return known.text;
+    const text = literal(name, value);
+    if (text.length <= maxKnownChars && (known !== undefined || this.#known.size < maxKnown))
+      this.#known.set(name, { value, text });
+    return text;
+  }
 }
 
 function literal(name: string, value: string): string {

@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Clock, Timer } from '../../../runtime/clock.ts';
 import type { Exchange, ExchangeHooks } from '../exchange.ts';
 import { Allowance } from './allowance.ts';
+import { AnswerBlocks } from './answer-block.ts';
 import { ConnectionError, ErrorCode } from './errors.ts';
 import {
   defaultWindowBytes,
@@ -60,6 +61,7 @@ interface Block {
 export class Connection implements StreamOwner {
   readonly socket: TLSSocket;
   readonly sender: Sender;
+  readonly blocks = new AnswerBlocks();
   readonly #parts: ConnectionParts;
   readonly #settings: ConnectionSettings;
   readonly #reader: FrameReader;
@@ -124,7 +126,6 @@ export class Connection implements StreamOwner {
 
   #greet(): void {
     const { maxStreams, maxHeaderBytes, streamWindowBytes, connectionWindowBytes } = this.#settings;
-    this.socket.cork();
     this.sender.control(
       settingsFrame([
         [Setting.maxConcurrentStreams, maxStreams],
@@ -133,19 +134,15 @@ export class Connection implements StreamOwner {
       ]),
     );
     this.sender.control(numbersFrame(FrameType.windowUpdate, 0, connectionWindowBytes - defaultWindowBytes));
-    this.socket.uncork();
   }
 
   #onData(bytes: Buffer): void {
     if (this.#over) return;
-    this.socket.cork();
     try {
       this.#reader.feed(bytes);
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
       this.#fail(error);
-    } finally {
-      this.socket.uncork();
     }
   }
 
@@ -169,6 +166,7 @@ export class Connection implements StreamOwner {
   }
 
   #end(): void {
+    this.sender.flush();
     this.socket.setTimeout(lingerMs, () => this.socket.destroy());
     this.socket.destroySoon();
   }

@@ -11,12 +11,6 @@ class WrittenSocket {
   on(_event: string, listener: () => void): void {
     this.drained = listener;
   }
-  cork(): void {
-    // Nothing is held back here.
-  }
-  uncork(): void {
-    // Nothing was.
-  }
   write(bytes: Buffer, done?: () => void): void {
     this.written.push(bytes);
     done?.();
@@ -28,10 +22,12 @@ class WrittenSocket {
 
 function make(): { socket: WrittenSocket; sender: Sender; sent: () => string[] } {
   const socket = new WrittenSocket();
+  const sender = new Sender(socket as unknown as TLSSocket);
   return {
     socket,
-    sender: new Sender(socket as unknown as TLSSocket),
+    sender,
     sent: () => {
+      sender.flush();
       const seen: string[] = [];
       const reader = new FrameReader((type, flags, id, { length }) => seen.push(`${type}/${flags} ${id}: ${length}`));
       reader.feed(Buffer.concat([preface, ...socket.written.splice(0)]));
@@ -95,4 +91,24 @@ test('an empty body and trailers end a stream', () => {
   sender.pump({ id: 3, window: 0, pieces: [], end: { trailers: '\0\x01x\x01y', done: () => done.push('trailers') } });
   expect(sent()).toEqual(['0/1 1: 0', '1/5 3: 5']);
   expect(done).toEqual(['empty', 'trailers']);
+});
+
+test('what one turn sends leaves in one write, in its order, and all of it is reported', async () => {
+  const { socket, sender, sent } = make();
+  const done: string[] = [];
+  sender.control(Buffer.from('\0\0\0\x04\x01\0\0\0\0', 'latin1'));
+  for (const id of [1, 3, 5])
+    sender.pump({ ...outgoing(id, 0), pieces: [{ bytes: Buffer.alloc(id), done: () => done.push(`${id}`) }] });
+  expect(socket.written).toEqual([]);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(socket.written).toHaveLength(1);
+  expect(done).toEqual(['1', '3', '5']);
+  expect(sent()).toEqual(['4/1 0: 0', '0/1 1: 1', '0/1 3: 3', '0/1 5: 5']);
+});
+
+test('an answer behind frames that have not left yet does not overtake them', () => {
+  const { sender, sent } = make();
+  sender.head(1, '\x88', false);
+  expect(sender.whole({ ...outgoing(3, 0), pieces: [] }, '\x88', Buffer.alloc(2), () => undefined)).toBe(true);
+  expect(sent()).toEqual(['1/4 1: 1', '1/4 3: 1', '0/1 3: 2']);
 });

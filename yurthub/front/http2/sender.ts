@@ -1,4 +1,7 @@
 // The sending side of a connection: frames in order, bodies as fast as both windows and the socket take them, streams in turn.
+// What a turn of the event loop sends leaves together: an event goes to many watches of one connection, and a write of its own for
+// each would cost more than all the rest of it.
+import { nextTick } from 'node:process';
 import type { TLSSocket } from 'node:tls';
 import {
   defaultWindowBytes,
@@ -30,16 +33,27 @@ interface Piece {
 const maxSocketBytes = 1 << 20;
 /** Frames that no window holds back: only a peer that goes on asking and reads nothing leaves so much of them. */
 const maxBacklogBytes = 8 << 20;
+/** Leaves at once: below what malloc maps apart (config/node/supervise.sh), and as much as two TLS records. */
+const maxBatchBytes = 32 << 10;
 const nothing = Buffer.alloc(0);
 
 export class Sender {
   readonly #socket: TLSSocket;
   readonly #waiting = new Set<Outgoing>();
   #window = defaultWindowBytes;
+  /** Of this turn, in order. */
+  #batch: Buffer[] = [];
+  #batchBytes = 0;
+  #dones: (() => void)[] = [];
+  #flushesSoon = false;
+  readonly #onTurnEnd = (): void => {
+    this.#flushesSoon = false;
+    this.flush();
+  };
 
   constructor(socket: TLSSocket) {
     this.#socket = socket;
-    socket.on('drain', () => this.#flush());
+    socket.on('drain', () => this.#serveWaiting());
   }
 
   /** A frame that no window holds back. A peer that leaves too many of these unread loses the connection. */
@@ -54,19 +68,19 @@ export class Sender {
   /** Head and body in one write if the windows let it be: true then. */
   whole(out: Outgoing, block: string, body: Buffer, done: () => void): boolean {
     const most = Math.min(maxFrameBytes, out.window, this.#window);
-    if (body.length > most || this.#waiting.size > 0 || this.#socket.writableLength > maxSocketBytes) return false;
+    if (body.length > most || this.#waiting.size > 0 || this.#unsentBytes > maxSocketBytes) return false;
     const [bytes, at] = headerFrames(out.id, block, false, frameHeadBytes + body.length);
     body.copy(bytes, putFrameHead(bytes, at, body.length, FrameType.data, Flag.endStream, out.id));
     this.#spend(out, body.length);
-    this.#socket.write(bytes, done);
+    // Most answers are alone in their turn.
+    if (this.#batch.length === 0) this.#socket.write(bytes, done);
+    else this.#put(bytes, done);
     return true;
   }
 
   /** Sends what `out` holds, as far as it may now; the rest follows by itself. */
   pump(out: Outgoing): void {
-    this.#socket.cork();
     while (this.#step(out));
-    this.#socket.uncork();
   }
 
   /** The stream is gone. */
@@ -80,17 +94,35 @@ export class Sender {
   grow(bytes: number): boolean {
     this.#window += bytes;
     if (this.#window > maxWindowBytes) return false;
-    this.#flush();
+    this.#serveWaiting();
     return true;
   }
 
-  #flush(): void {
-    this.#socket.cork();
+  /** Gives all that may be sent to the socket. */
+  flush(): void {
+    if (this.#batch.length === 0) return;
+    const [batch, bytes, dones] = [this.#batch, this.#batchBytes, this.#dones];
+    this.#batch = [];
+    this.#batchBytes = 0;
+    this.#dones = [];
+    const [first = nothing] = batch;
+    const written = batch.length === 1 ? first : Buffer.concat(batch, bytes);
+    if (dones.length <= 1) this.#socket.write(written, dones[0]);
+    else
+      this.#socket.write(written, () => {
+        for (const done of dones) done();
+      });
+  }
+
+  get #unsentBytes(): number {
+    return this.#socket.writableLength + this.#batchBytes;
+  }
+
+  #serveWaiting(): void {
     for (let moved = true; moved && this.#waiting.size > 0;) {
       moved = false;
       for (const out of this.#waiting) moved = this.#step(out) || moved;
     }
-    this.#socket.uncork();
   }
 
   /** One frame; false when there is nothing to send, or it has to wait. */
@@ -102,7 +134,7 @@ export class Sender {
       return false;
     }
     const bytes = Math.min(piece.bytes.length, maxFrameBytes, out.window, this.#window);
-    if (bytes <= 0 || this.#socket.writableLength > maxSocketBytes) {
+    if (bytes <= 0 || this.#unsentBytes > maxSocketBytes) {
       this.#waiting.add(out);
       return false;
     }
@@ -111,19 +143,21 @@ export class Sender {
     const head = Buffer.allocUnsafe(frameHeadBytes);
     putFrameHead(head, 0, bytes, FrameType.data, isLast ? Flag.endStream : 0, out.id);
     this.#spend(out, bytes);
-    this.#socket.write(head);
+    this.#put(head);
     if (!isAll) {
-      this.#socket.write(piece.bytes.subarray(0, bytes));
+      this.#put(piece.bytes.subarray(0, bytes));
       piece.bytes = piece.bytes.subarray(bytes);
       return true;
     }
     out.pieces.shift();
     const ended = isLast ? out.end?.done : undefined;
     if (isLast) out.end = undefined;
-    this.#socket.write(piece.bytes, () => {
-      piece.done?.();
+    const { done } = piece;
+    const bothDone = (): void => {
+      done?.();
       ended?.();
-    });
+    };
+    this.#put(piece.bytes, ended === undefined ? done : bothDone);
     return true;
   }
 
@@ -135,13 +169,24 @@ export class Sender {
     else {
       const head = Buffer.allocUnsafe(frameHeadBytes);
       putFrameHead(head, 0, nothing.length, FrameType.data, Flag.endStream, out.id);
-      this.#socket.write(head, end.done);
+      this.#put(head, end.done);
     }
   }
 
   #write(frames: Buffer, done?: () => void): void {
-    if (this.#socket.writableLength > maxBacklogBytes) this.#socket.destroy();
-    else this.#socket.write(frames, done);
+    if (this.#unsentBytes > maxBacklogBytes) this.#socket.destroy();
+    else this.#put(frames, done);
+  }
+
+  #put(bytes: Buffer, done?: () => void): void {
+    this.#batch.push(bytes);
+    this.#batchBytes += bytes.length;
+    if (done !== undefined) this.#dones.push(done);
+    if (this.#batchBytes >= maxBatchBytes) this.flush();
+    else if (!this.#flushesSoon) {
+      this.#flushesSoon = true;
+      nextTick(this.#onTurnEnd);
+    }
   }
 
   #spend(out: Outgoing, bytes: number): void {

@@ -5,7 +5,7 @@ import type { Headers } from '../../types.ts';
 import { ClientSignal, isBodyless, type Exchange, type ExchangeHooks, type ExchangeResponse } from '../exchange.ts';
 import { RequestBody } from '../request-body.ts';
 import { maxPieceBytes, SendQueue } from '../send-queue.ts';
-import { fieldBlock, headBlock } from './answer-block.ts';
+import type { AnswerBlocks } from './answer-block.ts';
 import { ErrorCode } from './errors.ts';
 import { maxFrameBytes } from './frames.ts';
 import { IncomingBody } from './incoming-body.ts';
@@ -16,6 +16,7 @@ import type { Outgoing, Sender } from './sender.ts';
 export interface StreamOwner {
   readonly socket: TLSSocket;
   readonly sender: Sender;
+  readonly blocks: AnswerBlocks;
   /** The peer may send so much more on the stream. */
   consumed(id: number, bytes: number): void;
   /** Nothing is sent on it any more; with a code other than undefined the peer is told. */
@@ -66,11 +67,11 @@ export class Stream implements Exchange {
     this.#bytesLeft = head.contentLength ?? Number.NaN;
     this.#incoming = hasBody ? new IncomingBody((bytes) => this.#consumed(bytes)) : undefined;
     this.body = this.#incoming === undefined ? null : new RequestBody(this.#incoming);
-    this.response = new StreamResponse(method, out, owner.sender, {
+    this.response = new StreamResponse(method, out, owner, {
       written: () => this.#end(false, this.remoteEnded ? undefined : ErrorCode.none),
       aborted: () => this.#end(true, ErrorCode.internal),
     });
-    if (head.expectsContinue && hasBody) owner.sender.head(out.id, headBlock(100, {}), false);
+    if (head.expectsContinue && hasBody) owner.sender.head(out.id, owner.blocks.head(100, {}), false);
   }
 
   endWatch(): void {
@@ -131,6 +132,7 @@ class StreamResponse implements ExchangeResponse {
   readonly #method: string;
   readonly #out: Outgoing;
   readonly #sender: Sender;
+  readonly #blocks: AnswerBlocks;
   readonly #events: { readonly written: () => void; readonly aborted: () => void };
   /** Not written yet: a small answer leaves in one write with its body. */
   #block: string | undefined;
@@ -145,12 +147,13 @@ class StreamResponse implements ExchangeResponse {
   constructor(
     method: string,
     out: Outgoing,
-    sender: Sender,
+    { sender, blocks }: StreamOwner,
     events: { readonly written: () => void; readonly aborted: () => void },
   ) {
     this.#method = method;
     this.#out = out;
     this.#sender = sender;
+    this.#blocks = blocks;
     this.#events = events;
   }
 
@@ -169,12 +172,12 @@ class StreamResponse implements ExchangeResponse {
 
   interim(statusCode: number, headers: Headers): void {
     if (statusCode === 100 || this.headSent || this.#closed) return;
-    this.#sender.head(this.#out.id, headBlock(statusCode, headers), false);
+    this.#sender.head(this.#out.id, this.#blocks.head(statusCode, headers), false);
   }
 
   head(statusCode: number, headers: Headers): void {
     if (this.headSent) throw new TypeError('a head was sent before');
-    this.#block = headBlock(statusCode, headers);
+    this.#block = this.#blocks.head(statusCode, headers);
     this.statusCode = statusCode;
     this.#bodyless = isBodyless(this.#method, statusCode);
     // A watch may be silent for minutes: its head must not wait for the first event.
@@ -197,7 +200,7 @@ class StreamResponse implements ExchangeResponse {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#closed) return;
-    if (trailers !== undefined && !this.#bodyless) this.#trailers = fieldBlock(trailers);
+    if (trailers !== undefined && !this.#bodyless) this.#trailers = this.#blocks.fields(trailers);
     const body = this.#bodyless ? undefined : chunk;
     if (this.#block !== undefined && this.#trailers === '') {
       if (body === undefined || body.length === 0) {
