@@ -14,7 +14,7 @@ import { ClientGoneError, CloudUnreachableError, StoreReadError } from './errors
 import type { Accounts } from './identity/accounts.ts';
 import { LocalResponse, localRead, RedirectedRequest } from './local-people/local-reader.ts';
 import type { SingleObjects } from './single-objects.ts';
-import type { Headers, HubRequest, HubResponse, Uplink } from './types.ts';
+import type { Headers, HubRequest, HubResponse, Uplink, ViewKey } from './types.ts';
 import type { OfflineWrites } from './writes/offline-writes.ts';
 import { askedForm, formFor, type AnswerForm, type AskedForm } from './views/answer-form.ts';
 import { answerList, type ListAnswerParts } from './views/list-answer.ts';
@@ -40,6 +40,7 @@ export interface RouterParts {
 }
 
 const maxFilteredBytes = 64 << 20;
+const nothingCaptured = {};
 
 /** Whoever asks: what it may be answered from. */
 interface Reader {
@@ -237,18 +238,28 @@ export class Router {
   }
 
   /** Lets `answer` answer, and shows the client what it gives through the filters. False when it gave nothing. */
-  async #filtered(
+  #filtered(
     request: HubRequest,
     response: HubResponse,
     info: ResourceRequest,
     answer: (to: HubResponse) => Promise<boolean>,
   ): Promise<boolean> {
-    const { presenter } = this.#parts;
     const collection = viewKeyOf(info, 'json');
-    if (!presenter.filters(collection)) return await answer(response);
+    if (!this.#parts.presenter.filters(collection)) return answer(response);
     // Tables and bare metadata are for people and for those who count: they get what the cloud has.
     const { as } = negotiate(headerValue(request.headers, 'accept'));
-    if (as !== '') return await answer(response);
+    if (as !== '') return answer(response);
+    return this.#throughFilters(request, response, info, collection, answer);
+  }
+
+  async #throughFilters(
+    request: HubRequest,
+    response: HubResponse,
+    info: ResourceRequest,
+    collection: ViewKey,
+    answer: (to: HubResponse) => Promise<boolean>,
+  ): Promise<boolean> {
+    const { presenter } = this.#parts;
     const held = new ShownResponse(response, info.verb === 'list' ? 'list' : 'get', { maxBytes: maxFilteredBytes });
     if (!(await answer(held))) return false;
     const outcome = await held.finish((wire, bytes) => presenter.filtered(collection, wire, bytes));
@@ -294,10 +305,12 @@ export class Router {
     const followed = request.info.isResource && reader?.views.speaksFor(request.info) === true;
     const captureBytes = followed || reader === undefined ? 0 : reader.singles.captureBytes(request);
     try {
-      const outcome = await uplink.forward(request, response, captureBytes === 0 ? {} : { captureBytes });
-      await reader?.answered?.(outcome.statusCode);
-      if (captureBytes > 0)
-        await reader?.singles.keep(request, outcome)?.catch((error: unknown) => {
+      const outcome = await uplink.forward(request, response, captureBytes === 0 ? nothingCaptured : { captureBytes });
+      // For every request that is passed through: nothing is awaited that is not there.
+      if (reader?.answered !== undefined) await reader.answered(outcome.statusCode);
+      const keeping = captureBytes > 0 ? reader?.singles.keep(request, outcome) : undefined;
+      if (keeping !== undefined)
+        await keeping.catch((error: unknown) => {
           // The client has its answer; that it is not kept matters only later, and the store says why in its own log.
           log.debug('an answer was not kept', { error: error instanceof Error ? error.message : String(error) });
         });

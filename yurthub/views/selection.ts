@@ -30,11 +30,11 @@ export function selectedBy(key: ViewKey): Selected {
  * may lack some of them. `kind` says what fields of old mean.
  */
 export function remainder(asked: Selected, held: Selected, kind: string): Selected | undefined {
+  if (held.namespace !== '' && held.namespace !== asked.namespace) return undefined;
   const canonical = (terms: readonly FieldRequirement[]): FieldRequirement[] =>
     terms.map((term) => ({ ...term, field: canonicalField(kind, term.field) }));
   const askedFields = canonical(asked.fields);
   const heldFields = canonical(held.fields);
-  if (held.namespace !== '' && held.namespace !== asked.namespace) return undefined;
   for (const term of held.labels) if (!asked.labels.some((other) => labelImplies(other, term))) return undefined;
   for (const term of heldFields) {
     const isOfPlace = isOfNamespace(term, held.namespace);

@@ -125,6 +125,8 @@ export class ViewSet implements ViewReader {
   readonly #stored = new Map<string, ViewRecord>();
   readonly #unkeptUntil = new Map<string, number>();
   readonly #cloudVersions = new CloudVersions();
+  /** Selectors are read once: each GET of an object asks for those of all views of its resource. */
+  readonly #selected = new WeakMap<ViewKey, Selected>();
   /** Views that the hub itself needs: nobody's use, and never idle. */
   readonly #own = new Set<string>();
   /** A new view must not write where the records of an old one are being removed. */
@@ -275,7 +277,7 @@ export class ViewSet implements ViewReader {
     const asked = selectedBy(key);
     let best: { view: View; rest: Selected } | undefined;
     for (const { view } of await this.#answering(key, mayRead)) {
-      const rest = remainder(asked, selectedBy(view.key), view.typeMeta.kind);
+      const rest = remainder(asked, this.#selectedBy(view.key), view.typeMeta.kind);
       if (rest === undefined) continue;
       // Nothing lies in a namespace of a resource that has none: the API server has no such path.
       if (key.namespace !== '' && view.key.namespace === '' && view.isNamespaced !== true) continue;
@@ -329,7 +331,7 @@ export class ViewSet implements ViewReader {
     const { namespace, name } = placeOf(request);
     let newest: string | undefined;
     for (const { view } of await this.#answering(request, mayRead)) {
-      if (!holdsAllOf(view.key, request) || view.has(namespace, name)) continue;
+      if (!holdsAllOf(this.#selectedBy(view.key), request) || view.has(namespace, name)) continue;
       if (compareResourceVersions(view.resourceVersion, newest ?? '') > 0) newest = view.resourceVersion;
     }
     return newest;
@@ -343,10 +345,10 @@ export class ViewSet implements ViewReader {
     const { namespace, name } = placeOf(request);
     for (const { view } of this.#entries.values()) {
       if (!view.synced || !isOf(view.key, request) || !mayRead(view.key)) continue;
-      if (view.has(namespace, name) || holdsAllOf(view.key, request)) return true;
+      if (view.has(namespace, name) || holdsAllOf(this.#selectedBy(view.key), request)) return true;
     }
     for (const { key } of this.#stored.values())
-      if (isOf(key, request) && mayRead(key) && holdsAllOf(key, request)) return true;
+      if (isOf(key, request) && mayRead(key) && holdsAllOf(this.#selectedBy(key), request)) return true;
     return false;
   }
 
@@ -355,7 +357,7 @@ export class ViewSet implements ViewReader {
     const keys = [...this.#entries.values()].flatMap(({ view }) => (view.synced ? [view.key] : []));
     for (const { key } of this.#stored.values()) keys.push(key);
     return keys.some(
-      (key) => isOf(key, request) && mayRead(key) && selects(selectedBy(key), wire, typeMeta, item.bytes),
+      (key) => isOf(key, request) && mayRead(key) && selects(this.#selectedBy(key), wire, typeMeta, item.bytes),
     );
   }
 
@@ -453,7 +455,7 @@ export class ViewSet implements ViewReader {
   async #knowsFields(key: ViewKey, { fields }: Selected, mayRead: MayRead): Promise<boolean> {
     const known = new Set(['metadata.name', 'metadata.namespace']);
     for (const { view } of await this.#answering(key, mayRead))
-      for (const { field } of selectedBy(view.key).fields) known.add(field);
+      for (const { field } of this.#selectedBy(view.key).fields) known.add(field);
     return fields.every(({ field }) => known.has(field));
   }
 
@@ -470,6 +472,15 @@ export class ViewSet implements ViewReader {
       const refusal = reflector?.refusal;
       return view.synced && (refusal === undefined || !isDenial(refusal));
     });
+  }
+
+  #selectedBy(key: ViewKey): Selected {
+    let selected = this.#selected.get(key);
+    if (selected === undefined) {
+      selected = selectedBy(key);
+      this.#selected.set(key, selected);
+    }
+    return selected;
   }
 
   #add(key: ViewKey): Entry | undefined {
@@ -654,10 +665,10 @@ function placeOf({ group, resource, namespace, name }: ObjectName): { namespace:
 }
 
 /** True for a view that holds whatever object there is of this name. */
-function holdsAllOf(key: ViewKey, request: ObjectName): boolean {
+function holdsAllOf(held: Selected, request: ObjectName): boolean {
   const { namespace, name } = placeOf(request);
   const named = { field: 'metadata.name', isNegated: false, value: name };
-  return remainder({ namespace, labels: [], fields: [named] }, selectedBy(key), '') !== undefined;
+  return remainder({ namespace, labels: [], fields: [named] }, held, '') !== undefined;
 }
 
 function isOf(key: ViewKey, request: Pick<ResourceRequest, 'group' | 'version' | 'resource'>): boolean {
