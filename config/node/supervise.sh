@@ -22,7 +22,7 @@ heartbeat=$run_dir/heartbeat
 # An edge node's memory is the pods': small V8 spaces, one arena, and blocks of 64 KiB and more given back when they are
 # freed (left alone, glibc stops doing that after the first large one, and the heap keeps holes of its size).
 export MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=65536 MALLOC_TRIM_THRESHOLD_=131072 MALLOC_TOP_PAD_=65536
-NODE_OPTIONS="--max-semi-space-size=1 --max-old-space-size=${HOLDFAST_OLD_SPACE_MIB:-96}${NODE_OPTIONS:+ $NODE_OPTIONS}"
+NODE_OPTIONS="--max-semi-space-size=2 --max-old-space-size=${HOLDFAST_OLD_SPACE_MIB:-96}${NODE_OPTIONS:+ $NODE_OPTIONS}"
 export NODE_OPTIONS
 
 child=

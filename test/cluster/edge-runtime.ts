@@ -1,6 +1,6 @@
 // How an edge host starts Node.js, for what stands in for one: as config/node/supervise.sh does. A test holds the two together.
 
-export const edgeNodeFlags: readonly string[] = ['--max-semi-space-size=1', '--max-old-space-size=96'];
+export const edgeNodeFlags: readonly string[] = ['--max-semi-space-size=2', '--max-old-space-size=96'];
 
 export const edgeEnvironment: Readonly<Record<string, string>> = {
   MALLOC_ARENA_MAX: '1',
