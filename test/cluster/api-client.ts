@@ -15,6 +15,11 @@ export interface ApiTarget {
   socketPath?: string;
 }
 
+/** Of a service account. */
+export interface BearerToken {
+  readonly token: string;
+}
+
 export interface ApiRequestOptions {
   contentType?: string;
   accept?: string;
@@ -35,15 +40,16 @@ export interface WatchEvent<T> {
 export class ApiClient {
   readonly #target: ApiTarget;
   readonly #agent: https.Agent;
+  readonly #token: string | undefined;
 
-  constructor(target: ApiTarget, credential: PemPair) {
+  constructor(target: ApiTarget, credential: PemPair | BearerToken) {
     this.#target = target;
+    this.#token = 'token' in credential ? credential.token : undefined;
     this.#agent = new https.Agent({
       keepAlive: true,
       maxSockets: 16,
       ca: target.ca,
-      cert: credential.certificate,
-      key: credential.key,
+      ...('token' in credential ? {} : { cert: credential.certificate, key: credential.key }),
       // A socket into a node has no host to compare with; that the CA signed is checked all the same.
       ...(target.socketPath === undefined ? {} : { checkServerIdentity: () => undefined }),
     });
@@ -75,6 +81,7 @@ export class ApiClient {
       const timeout = options.timeoutMs ?? 30_000;
       const headers = {
         accept: options.accept ?? 'application/json',
+        ...this.#authorization,
         ...(payload === undefined ? {} : { 'content-type': options.contentType ?? defaultType }),
       };
       const request = https.request(
@@ -104,7 +111,7 @@ export class ApiClient {
       const response = await new Promise<import('node:http').IncomingMessage>((resolve, reject) => {
         const request = https.get(
           url,
-          { ...this.#connection(), signal, headers: { accept: 'application/json' } },
+          { ...this.#connection(), signal, headers: { accept: 'application/json', ...this.#authorization } },
           resolve,
         );
         request.on('error', reject);
@@ -121,6 +128,10 @@ export class ApiClient {
     } catch (error) {
       if (!signal.aborted) throw error;
     }
+  }
+
+  get #authorization(): { authorization?: string } {
+    return this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
   }
 
   #connection(): https.RequestOptions {

@@ -2,7 +2,7 @@
 // a build during the drill changes nothing.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { ApiClient } from '../cluster/api-client.ts';
+import { ApiClient, type BearerToken } from '../cluster/api-client.ts';
 import type { PemPair } from '../cluster/certificates.ts';
 import { waitFor } from '../cluster/commands.ts';
 import type { ControlPlane } from '../cluster/control-plane.ts';
@@ -25,6 +25,8 @@ export interface HubStart {
   clockOffsetDays?: number;
   /** Under config/node/supervise.sh, as on an installed node. */
   supervised?: boolean;
+  /** Further flags. */
+  flags?: readonly string[];
 }
 
 export class HubProcess {
@@ -63,7 +65,7 @@ export class HubProcess {
   /** Returns at once; `ready` waits. */
   async start(options: HubStart = {}): Promise<void> {
     const bundle = path.join(this.#folder, 'dist', 'holdfast.mjs');
-    const program = [bundle, 'node', '--config', configFile];
+    const program = [bundle, 'node', '--config', configFile, ...(options.flags ?? [])];
     const env: NodeJS.ProcessEnv = { ...fakeTime(options.clockOffsetDays) };
     if (options.supervised === true) {
       const supervisor = path.join(projectRoot(), 'config', 'node', 'supervise.sh');
@@ -100,8 +102,8 @@ export class HubProcess {
     return isSupervisor(pid) ? childrenOf(pid).find(isHub) : pid;
   }
 
-  /** A client of the hub, as the node. Survives restarts of the hub, not of the node. */
-  async client(): Promise<ApiClient> {
+  /** A client of the hub, as the node if nobody else is named. Survives restarts of the hub, not of the node. */
+  async client(credential: PemPair | BearerToken = this.#credential): Promise<ApiClient> {
     const ca = this.#node.runFile(hubCaFile);
     const pem = await waitFor('the hub has made its CA', () => existsSync(ca) && readFileSync(ca, 'utf8'), {
       deadlineMs: 30_000,
@@ -109,7 +111,7 @@ export class HubProcess {
       context: () => logTail(this.#node.logFile('hub')),
     });
     const target = { url: hubUrl, ca: pem, socketPath: await this.#node.openPort(hubPort) };
-    return new ApiClient(target, this.#credential);
+    return new ApiClient(target, credential);
   }
 
   /** Sum of all samples of a metric, whatever their labels; `labels` narrows, for example `kind="repaired"`. */

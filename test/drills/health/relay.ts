@@ -3,15 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { waitFor } from '../../cluster/commands.ts';
 import { containersOf, waitForPods } from '../pods.ts';
 import { expectThat } from '../report.ts';
-import { serverPod, type HealthStage } from './stage.ts';
+import { serverPod, webPod, type HealthStage } from './stage.ts';
 
 const relayed = 'holdfast_yurthub_cloud_relayed';
 
-export async function relayTakesOver(stage: HealthStage): Promise<void> {
-  const { report, cluster, nodes } = stage;
-  const [cut, ...others] = nodes.map(({ node }) => node.name) as [string, ...string[]];
+export async function relayTakesOver(stage: HealthStage, pool: string): Promise<void> {
+  const { report, cluster } = stage;
+  const all = stage.membersOf(pool);
+  const [cut, ...others] = all as [string, ...string[]];
   const { node, hub } = stage.at(cut);
-  const all = [cut, ...others];
   const before = new Map(
     await Promise.all(all.map(async (name) => [name, containersOf(await stage.podsOn(name))] as const)),
   );
@@ -33,6 +33,16 @@ export async function relayTakesOver(stage: HealthStage): Promise<void> {
         expectThat(said?.peers.every(({ state }) => state === 'up') === true, `it reports ${JSON.stringify(said)}`);
         return `seq ${said?.seq}, cut for ${said?.cutSeconds} s`;
       });
+      await report.check(`${kind}: kubectl exec reaches ${cut} through the tunnel within 10 s`, async () => {
+        const start = performance.now();
+        const answers = async (): Promise<boolean> => {
+          const { code, stdout, stderr } = await stage.tunnel.exec(webPod(cut), ['cat', '/www/index.html'], 5_000);
+          if (code !== 0) throw new Error(stderr);
+          return stdout.trim() === webPod(cut);
+        };
+        await waitFor('exec', answers, { deadlineMs: stage.deadline(10_000), everyMs: 100 });
+        return `${((performance.now() - start) / 1000).toFixed(1)} s after the relay was in use`;
+      });
       if (kind === 'drop') {
         await report.check('a pod that is made now starts there', async () => {
           const start = performance.now();
@@ -48,9 +58,7 @@ export async function relayTakesOver(stage: HealthStage): Promise<void> {
         await report.check('its peers see it up all the while', () => stage.waitForReports(others, cut, 'up', 1_000));
         await report.check('what goes through the peer is counted there', async () => {
           const open = await Promise.all(
-            nodes
-              .filter((each) => each.node !== node)
-              .map((each) => each.hub.metric('holdfast_health_relay_connections')),
+            others.map((name) => stage.at(name).hub.metric('holdfast_health_relay_connections')),
           );
           expectThat(
             open.some((count) => count > 0),

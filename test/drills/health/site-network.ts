@@ -8,8 +8,9 @@ export class SiteNetwork {
   readonly #namespace: string;
   readonly #nodes: readonly EdgeNode[];
 
-  constructor(clusterNumber: number, nodes: readonly EdgeNode[]) {
-    this.#namespace = `hf${clusterNumber}-site`;
+  /** `name`: of the site; sites know nothing of each other, so that their addresses may be the same. */
+  constructor(clusterNumber: number, name: string, nodes: readonly EdgeNode[]) {
+    this.#namespace = `hf${clusterNumber}-site-${name}`;
     this.#nodes = nodes;
   }
 

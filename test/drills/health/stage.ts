@@ -1,43 +1,59 @@
-// What the parts of the health drill stand on: a pool of nodes at one site, each with a hub and its health part, behind links of
-// their own to the cloud, and a pod with a Service on each.
+// What the parts of the health drill stand on: pools of nodes, each at a site of its own, each node with a hub, its health part and
+// a tunnel agent, behind a link of its own to the cloud, and a pod on each; in the cloud the controllers as they are installed.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { metadataOf } from '../../../kube/plain-object.ts';
 import type { KubeObject } from '../../../kube/wire.ts';
-import { membershipSlices, nodePoolLabel, poolsNamespace } from '../../../peers/membership.ts';
+import { originalTolerationAnnotation } from '../../../controllers/eviction-guard/objects.ts';
+import { nodePoolLabel, poolsNamespace } from '../../../peers/membership.ts';
 import { parseReport, reportAnnotation, type PeerState, type Report as PeersReport } from '../../../peers/report.ts';
+import type { ApiClient } from '../../cluster/api-client.ts';
+import { applyConfig } from '../../cluster/apply-config.ts';
 import { Cluster } from '../../cluster/cluster.ts';
-import type { ClusterOptions } from '../../cluster/cluster.ts';
 import { waitFor } from '../../cluster/commands.ts';
 import { registryName } from '../../cluster/images.ts';
-import { create } from '../../cluster/manifest.ts';
+import { clusterRoleBinding, create } from '../../cluster/manifest.ts';
 import type { EdgeNode } from '../../cluster/node.ts';
-import { nodeRules } from '../../cluster/node-rules.ts';
 import type { DrillContext } from '../drill.ts';
 import { hubCaFile, HubProcess, hubUrl } from '../hub-process.ts';
 import { podsOn, waitForPods, type Pod } from '../pods.ts';
+import { Replicas } from '../pools/replicas.ts';
 import type { Report } from '../report.ts';
 import { SiteNetwork } from './site-network.ts';
+import { TunnelSide } from './tunnel-side.ts';
 
-export const poolName = 'shop';
 const slices = `/apis/discovery.k8s.io/v1/namespaces/${poolsNamespace}/endpointslices`;
 const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
-const merge = { contentType: 'application/merge-patch+json' };
+const nodePools = '/apis/apps.openyurt.io/v1beta2/nodepools';
+const relayAnnotation = 'holdfast.dev/relay';
+const tunnelConfigFile = '/etc/holdfast/tunnel-agent.yaml';
+const hubStart = { flags: ['--tunnel-config', tunnelConfigFile] } as const;
+
+export interface PoolSettings {
+  readonly name: string;
+  readonly nodes: readonly { readonly name: string; readonly lan?: number }[];
+  /** Whether its nodes lend each other their ways out. */
+  readonly relay: boolean;
+}
 
 export interface PoolNode {
   readonly node: EdgeNode;
   readonly hub: HubProcess;
+  readonly pool: string;
 }
 
-export interface StageSettings {
-  readonly nodeNames: readonly string[];
-  /** How long the node controller waits for a sign of life; the stock 50 s in the full form. */
-  readonly graceMs?: number;
-  readonly controlPlane?: ClusterOptions['controlPlane'];
+export interface NodeCondition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
 }
 
-const stockGraceMs = 50_000;
-/** Two renewals of a Lease and some. */
-const quickGraceMs = 24_000;
+/** How long the node controller waits for a sign of life: stock, or two renewals of a Lease and some. */
+const graceMs = { full: 50_000, quick: 24_000 } as const;
+/** How long a pod stays on a node that is not heard of, if nobody says otherwise. */
+const staySeconds = { full: 300, quick: 5 } as const;
 
 export class HealthStage {
   readonly quick: boolean;
@@ -45,44 +61,80 @@ export class HealthStage {
   readonly signal: AbortSignal;
   readonly cluster: Cluster;
   readonly nodes: readonly PoolNode[];
-  readonly site: SiteNetwork;
+  readonly tunnel: TunnelSide;
+  readonly controllers: Replicas;
   readonly graceMs: number;
+  readonly staySeconds: number;
+  readonly #pools: readonly PoolSettings[];
+  readonly #sites: ReadonlyMap<string, SiteNetwork>;
 
-  private constructor(context: DrillContext, cluster: Cluster, nodes: readonly EdgeNode[], graceMs: number) {
+  private constructor(
+    context: DrillContext,
+    parts: { cluster: Cluster; tunnel: TunnelSide; controllers: Replicas },
+    pools: readonly PoolSettings[],
+    nodes: ReadonlyMap<string, readonly EdgeNode[]>,
+  ) {
+    const { cluster } = parts;
+    const form = context.quick ? 'quick' : 'full';
     this.quick = context.quick;
     this.report = context.report;
     this.signal = context.signal;
     this.cluster = cluster;
-    this.graceMs = graceMs;
-    this.site = new SiteNetwork(cluster.number, nodes);
-    this.nodes = nodes.map((node) => {
-      const hub = new HubProcess({ node, plane: cluster.plane }, path.join(cluster.dir, 'holdfast', node.name));
-      return { node, hub };
-    });
+    this.tunnel = parts.tunnel;
+    this.controllers = parts.controllers;
+    this.graceMs = graceMs[form];
+    this.staySeconds = staySeconds[form];
+    this.#pools = pools;
+    this.#sites = new Map([...nodes].map(([pool, all]) => [pool, new SiteNetwork(cluster.number, pool, all)]));
+    this.nodes = [...nodes].flatMap(([pool, all]) =>
+      all.map((node) => {
+        const hub = new HubProcess({ node, plane: cluster.plane }, path.join(cluster.dir, 'holdfast', node.name));
+        return { node, hub, pool };
+      }),
+    );
   }
 
-  /** Cluster, nodes with hub and kubelet, pods, pool; returns when each node reports every other one up. */
-  static async build(context: DrillContext, settings: StageSettings): Promise<HealthStage> {
-    const { report } = context;
-    const { nodeNames, controlPlane } = settings;
-    const graceMs = settings.graceMs ?? (context.quick ? quickGraceMs : stockGraceMs);
-    const grace = `--node-monitor-grace-period=${graceMs / 1000}s`;
+  /** Returns when every node reports the others of its pool up, and the guard has seen to the pods. */
+  static async build(context: DrillContext, pools: readonly PoolSettings[]): Promise<HealthStage> {
+    const { report, quick } = context;
+    const folder = mkdtempSync(path.join(tmpdir(), 'holdfast-drill-'));
+    context.defer(async () => rmSync(folder, { recursive: true, force: true }));
+    const tunnel = new TunnelSide(folder);
+    const form = quick ? 'quick' : 'full';
     const cluster = await Cluster.up({
       say: (line) => report.say(line),
       controlPlane: {
-        ...controlPlane,
-        controllerManagerArgs: [grace, ...(controlPlane?.controllerManagerArgs ?? [])],
+        apiserverArgs: [
+          ...tunnel.apiserverArgs(),
+          // Not that for NotReady: each node is so for a moment when it starts.
+          `--default-unreachable-toleration-seconds=${staySeconds[form]}`,
+        ],
+        controllerManagerArgs: [`--node-monitor-grace-period=${graceMs[form] / 1000}s`],
       },
     });
     context.defer(() => cluster.down());
+    const { plane } = cluster;
     context.keepLogs(path.join(cluster.dir, 'control-plane', 'log'));
-    const nodes: EdgeNode[] = [];
-    for (const name of nodeNames) {
-      context.keepLogs(path.join(cluster.dir, 'nodes', name, 'log'));
-      nodes.push(await cluster.addNode(name, { rotateCertificates: true }, false));
+    context.keepLogs(path.join(plane.dir, 'controllers'));
+    await applyConfig(plane, 'crds', 'rbac', 'controllers');
+    const controllers = await Replicas.install(plane);
+    context.defer(() => controllers.kill('controllers-1'));
+    await controllers.start('controllers-1');
+    context.defer(() => tunnel.stop());
+    await tunnel.start(plane);
+    const nodes = new Map<string, EdgeNode[]>();
+    for (const pool of pools) {
+      nodes.set(pool.name, []);
+      for (const { name, lan } of pool.nodes) {
+        context.keepLogs(path.join(cluster.dir, 'nodes', name, 'log'));
+        const settings = { rotateCertificates: true, ...(lan === undefined ? {} : { lan }) };
+        nodes.get(pool.name)?.push(await cluster.addNode(name, settings, false));
+      }
     }
-    const stage = new HealthStage(context, cluster, nodes, graceMs);
-    context.defer(() => stage.site.remove());
+    const stage = new HealthStage(context, { cluster, tunnel, controllers }, pools, nodes);
+    context.defer(async () => {
+      for (const site of stage.#sites.values()) await site.remove();
+    });
     await stage.#populate();
     return stage;
   }
@@ -132,71 +184,135 @@ export class HealthStage {
     await waitFor(`${observers.join(' and ')} report ${subject} ${state}`, seen, { deadlineMs, everyMs: 250 });
   }
 
-  /** The annotation of the pool; hubs hear of it through their watch. */
-  async allowRelay(allowed: boolean): Promise<void> {
-    const patch = { metadata: { annotations: { 'holdfast.dev/relay': String(allowed) } } };
-    await this.cloud.request('PATCH', `${slices}/${poolName}-0`, patch, merge);
+  /** Returns when it stands in what the hubs of the pool watch. */
+  async allowRelay(pool: string, allowed: boolean): Promise<void> {
+    const metadata = { annotations: { [relayAnnotation]: String(allowed) } };
+    await this.cloud.request('PATCH', `${nodePools}/${pool}`, { metadata });
+    const published = async (): Promise<boolean> => {
+      const slice = await this.cloud.request<KubeObject>('GET', `${slices}/${pool}-0`);
+      return JSON.stringify(metadataOf(slice)['annotations'] ?? {}).includes(`"${relayAnnotation}":"${allowed}"`);
+    };
+    await waitFor('the annotation is published', published, { deadlineMs: 30_000, everyMs: 100 });
+  }
+
+  /** What the guard says of a node, and undefined before it has said anything. */
+  async conditionOf(name: string): Promise<NodeCondition | undefined> {
+    const node = await this.cloud.request<{ status: { conditions: NodeCondition[] } }>('GET', `/api/v1/nodes/${name}`);
+    return node.status.conditions.find(({ type }) => type === 'PeerHealth');
+  }
+
+  /** Of a node that was never in doubt the guard says nothing. */
+  async isAlive(name: string): Promise<boolean> {
+    return ((await this.conditionOf(name))?.reason ?? 'Alive') === 'Alive';
+  }
+
+  async waitForReason(name: string, reason: string, deadlineMs: number): Promise<NodeCondition> {
+    return await waitFor(
+      `PeerHealth of ${name} says ${reason}`,
+      async () => {
+        const found = await this.conditionOf(name);
+        if (found?.reason === reason) return found;
+        throw new Error(`${found?.reason ?? 'nothing'}: ${found?.message ?? ''}`);
+      },
+      { deadlineMs, everyMs: 250 },
+    );
+  }
+
+  /** The hub of a node, asked as kube-proxy does; the caller closes it. */
+  async asKubeProxy(name: string): Promise<ApiClient> {
+    return await this.at(name).hub.client({ token: await this.cluster.plane.token('kube-system', 'kube-proxy') });
+  }
+
+  membersOf(pool: string): string[] {
+    return this.nodes.filter((each) => each.pool === pool).map(({ node }) => node.name);
   }
 
   async podsOn(name: string): Promise<Pod[]> {
     return await podsOn(this.cloud, name);
   }
 
+  /** A power cut. What the kernel of a node that is off would answer must not be heard at its site either. */
+  async powerOff({ node, pool }: PoolNode): Promise<void> {
+    await this.#sites.get(pool)?.plug(node, false);
+    await node.powerOff();
+  }
+
   /** Boots a node that was powered off, as its init system would. */
-  async powerOn({ node, hub }: PoolNode): Promise<void> {
+  async powerOn({ node, hub, pool }: PoolNode): Promise<void> {
     await node.boot();
-    await this.site.connect(node);
-    await hub.start();
+    await this.#sites.get(pool)?.connect(node);
+    await hub.start(hubStart);
     await node.startContainerd();
     await node.startKubelet();
   }
 
   /** Resident memory of the hubs with their health parts, one line each. */
   memory(): string[] {
-    return this.nodes.map(
-      ({ node, hub }) => `resident memory of the hub of ${node.name}: ${hub.residentMebibytes().toFixed(0)} MiB`,
-    );
+    return this.nodes
+      .filter(({ hub }) => hub.pid !== undefined)
+      .map(({ node, hub }) => `resident memory of the hub of ${node.name}: ${hub.residentMebibytes().toFixed(0)} MiB`);
+  }
+
+  /** The guard has set, ahead, how long the pods of a node stay. */
+  async #waitUntilKept(name: string): Promise<void> {
+    const kept = async (): Promise<boolean> => {
+      const pods = (await this.podsOn(name)) as (Pod & { metadata: { annotations?: Record<string, string> } })[];
+      return pods.every(({ metadata }) => metadata.annotations?.[originalTolerationAnnotation] !== undefined);
+    };
+    await waitFor(`the pods of ${name} are kept`, kept, { deadlineMs: 60_000, everyMs: 250 });
   }
 
   async #populate(): Promise<void> {
-    await this.site.build();
-    await create(this.cloud, nodeRules());
+    for (const site of this.#sites.values()) await site.build();
+    for (const { name, relay } of this.#pools)
+      await this.cloud.request('POST', nodePools, {
+        apiVersion: 'apps.openyurt.io/v1beta2',
+        kind: 'NodePool',
+        metadata: { name, annotations: { [relayAnnotation]: String(relay) } },
+        spec: { type: 'Edge' },
+      });
     for (const { node, hub } of this.nodes) {
       hub.install();
-      await hub.start();
+      const settings = node.file(tunnelConfigFile);
+      mkdirSync(path.dirname(settings), { recursive: true });
+      writeFileSync(settings, JSON.stringify(this.tunnel.agentSettings(this.cluster.plane.address)));
+      await hub.start(hubStart);
       (await hub.client()).close();
       node.setServer(hubUrl, hubCaFile);
     }
     await Promise.all(this.nodes.map(({ node }) => node.startKubelet()));
-    for (const { node } of this.nodes) {
+    for (const { node, pool } of this.nodes) {
       await this.cluster.waitForNode(node.name, true, 60_000);
       // A zone for each site: the node controller judges by zones how much of a cluster is gone.
-      const labels = { [nodePoolLabel]: poolName, 'topology.kubernetes.io/zone': poolName };
-      await this.cloud.request('PATCH', `/api/v1/nodes/${node.name}`, { metadata: { labels } }, merge);
+      const labels = { [nodePoolLabel]: pool, 'topology.kubernetes.io/zone': pool };
+      await this.cloud.request('PATCH', `/api/v1/nodes/${node.name}`, { metadata: { labels } });
     }
-    await this.publishPool();
     const account = '/api/v1/namespaces/default/serviceaccounts/default';
     await waitFor('the default service account is there', () => this.cloud.request('GET', account).then(() => true), {
       deadlineMs: 20_000,
-      everyMs: 50,
     });
-    for (const { node } of this.nodes) {
-      await this.cloud.request('POST', '/api/v1/namespaces/default/pods', serverPod(`web-${node.name}`, node.name));
-    }
+    await create(this.cloud, [
+      clusterRoleBinding('kube-proxy', 'system:node-proxier', { name: 'kube-proxy', namespace: 'kube-system' }),
+      {
+        path: '/api/v1/namespaces/default/services',
+        body: { metadata: { name: 'web' }, spec: { selector: { app: 'web' }, ports: [{ port: 8080 }] } },
+      },
+      ...this.nodes.map(({ node }) => ({
+        path: '/api/v1/namespaces/default/pods',
+        body: serverPod(webPod(node.name), node.name),
+      })),
+    ]);
     for (const { node } of this.nodes) await waitForPods(this.cloud, node.name, 1, 60_000);
-    const names = this.nodes.map(({ node }) => node.name);
-    for (const name of names) {
-      const others = names.filter((other) => other !== name);
-      await this.waitForReports(others, name, 'up', 60_000);
+    for (const { node, pool } of this.nodes) {
+      const others = this.membersOf(pool).filter((other) => other !== node.name);
+      await this.waitForReports(others, node.name, 'up', 60_000);
+      if (others.length > 0) await this.#waitUntilKept(node.name);
     }
-  }
-
-  /** As the controllers do, for a cluster where they do not run. */
-  async publishPool(): Promise<void> {
-    const members = this.nodes.map(({ node }) => ({ nodeName: node.name, address: node.site.nodeAddress }));
-    for (const slice of membershipSlices(poolName, members, {}, [])) await this.cloud.request('POST', slices, slice);
   }
 }
+
+/** The pod that every node has from the start. */
+export const webPod = (nodeName: string): string => `web-${nodeName}`;
 
 /** On a node of its own, tied to it by nothing but the scheduler's field. */
 export function serverPod(name: string, nodeName: string): KubeObject {
