@@ -7,6 +7,7 @@ import type { Check } from '../dropin/preflight.ts';
 import { waitUntil, type Progress } from '../dropin/wait.ts';
 import { apply, describeChange } from './changes.ts';
 import { clusterFacts, resources, type ClusterApi, type ClusterFacts } from './cluster-facts.ts';
+import { resourceOf } from './kinds.ts';
 import { imagesOf, withImage, type ClusterObject } from './manifests.ts';
 import type { Outcome } from './outcome.ts';
 import { preflight } from './preflight.ts';
@@ -68,7 +69,10 @@ export async function install(parts: InstallParts, settings: InstallSettings, si
     );
     const tunnel = await tunnelOf(parts, facts, settings, signal);
     parts.progress.end();
-    found.checks = preflight(facts, { tunnelServers: tunnel.servers });
+    found.checks = preflight(facts, {
+      tunnelServers: tunnel.servers,
+      image: { asked: settings.image, present: await presentImage(parts, signal) },
+    });
     const refused = found.checks.filter(({ verdict }) => verdict === 'refused');
     if (refused.length > 0)
       return end('refused', `Nothing was changed: ${refused.map(({ name }) => name).join(', ')}.`);
@@ -110,11 +114,7 @@ async function tunnelOf(
   signal: AbortSignal,
 ): Promise<TunnelObjects> {
   const kept = (resource: (typeof resources)['secrets'] | (typeof resources)['configMaps'], name: string) =>
-    api.get<ApiObject & KeptObject>(resource, { namespace, name }, signal).catch((error: unknown) => {
-      // The preflight says what is missing.
-      if (error instanceof ApiError && error.status === 403) return undefined;
-      throw error;
-    });
+    api.get<ApiObject & KeptObject>(resource, { namespace, name }, signal).catch(unlessForbidden);
   const facts = {
     agents: await kept(resources.configMaps, agentsName),
     authority: await kept(resources.secrets, authorityName),
@@ -123,6 +123,20 @@ async function tunnelOf(
     given: tunnelServers,
   };
   return tunnelObjects(facts, now());
+}
+
+/** Of the controllers, as they run now. */
+async function presentImage({ api, manifests }: InstallParts, signal: AbortSignal): Promise<string | undefined> {
+  const deployment = manifests.find(({ kind }) => kind === 'Deployment');
+  if (deployment === undefined) return undefined;
+  const live = await api.get<ApiObject>(resourceOf(deployment), deployment.metadata, signal).catch(unlessForbidden);
+  return live === undefined ? undefined : imagesOf([live as unknown as ClusterObject])[0];
+}
+
+function unlessForbidden(error: unknown): undefined {
+  // The preflight says what is missing.
+  if (error instanceof ApiError && error.status === 403) return undefined;
+  throw error;
 }
 
 /** A CRD that was there before is somebody else's. The authority comes before what it signed: a run that is killed between loses nothing. */

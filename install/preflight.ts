@@ -14,9 +14,11 @@ export const neededVersions: Readonly<Record<string, string>> = {
 export interface InstallWishes {
   /** HOST:PORT of tunnel servers, as far as they are known. */
   readonly tunnelServers: readonly string[];
+  /** That was asked for, and that the cluster runs now; undefined for none. */
+  readonly image: { readonly asked: string | undefined; readonly present: string | undefined };
 }
 
-export function preflight(facts: ClusterFacts, { tunnelServers }: InstallWishes): Check[] {
+export function preflight(facts: ClusterFacts, { tunnelServers, image }: InstallWishes): Check[] {
   const checks: Check[] = [];
   const check = (name: string, problem: string | undefined, fix: string, found: string, weak = false): void => {
     if (problem === undefined) checks.push({ name, verdict: 'ok', cause: found, fix: '' });
@@ -47,6 +49,14 @@ export function preflight(facts: ClusterFacts, { tunnelServers }: InstallWishes)
     tunnelServers.length === 0 ? 'it is not known where edge nodes find the tunnel servers' : undefined,
     'Say it: --tunnel-server HOST:10262, once for each control plane, by names or addresses that edge nodes reach.',
     `edge nodes find the tunnel servers at ${tunnelServers.join(', ')}; let them in there, or name others by --tunnel-server`,
+  );
+  check(
+    'image',
+    image.asked === undefined && image.present !== undefined && !image.present.startsWith('localhost/')
+      ? `the cluster runs ${image.present}, and --image does not say what is to take its place`
+      : undefined,
+    'Give --image, with the tag of this version.',
+    image.asked ?? 'as it is imported on the control-plane hosts',
   );
   checks.push(apiServerCheck(facts));
   check(

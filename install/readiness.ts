@@ -21,7 +21,7 @@ interface Crd extends ApiObject {
     readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
   };
 }
-interface Pod extends ApiObject {
+export interface Pod extends ApiObject {
   readonly spec?: { readonly nodeName?: string };
   readonly status?: {
     readonly phase?: string;
@@ -87,7 +87,8 @@ async function whyNot(api: ClusterApi, workload: Workload, signal: AbortSignal):
   return [...new Set(pods.map(podProblem).filter((text) => text !== ''))].join('; ');
 }
 
-function podProblem({ metadata, spec, status }: Pod): string {
+/** '' when it is ready. */
+export function podProblem({ metadata, spec, status }: Pod): string {
   const [container] = status?.containerStatuses ?? [];
   if (container?.ready === true) return '';
   const where = spec?.nodeName === undefined ? metadata.name : `${metadata.name} on ${spec.nodeName}`;

@@ -19,6 +19,7 @@ export const manifestFile = '/etc/kubernetes/manifests/kube-apiserver.yaml';
 const selectorFlag = 'egress-selector-config-file';
 const lease = { namespace: 'kube-system', name: 'holdfast-egress' };
 const leaseMs = 600_000;
+const longestWayBackMs = 180_000;
 const stuck = 'an earlier run was interrupted, and kube-apiserver has not come up since';
 const configName = { namespace: 'kube-system', name: 'kubeadm-config' };
 const configKey = 'ClusterConfiguration';
@@ -201,7 +202,8 @@ export class Egress {
     progress.end();
     try {
       await this.#write(Buffer.from(state.manifestBefore, 'base64').toString('utf8'));
-      await this.#untilWell(false, steadySleep);
+      // Nothing else could be done, so this is waited for longer.
+      await this.#untilWell(false, steadySleep, Math.max(this.#settings.timeoutMs, longestWayBackMs));
       await files.remove(selectorFile);
       await removeState(files);
       await this.#unlock();
@@ -227,7 +229,7 @@ export class Egress {
   }
 
   /** Until the one that runs has the selector, or has not, and answers; through the tunnel server, if it is to. */
-  async #untilWell(through: boolean, sleep: EgressParts['sleep']): Promise<void> {
+  async #untilWell(through: boolean, sleep: EgressParts['sleep'], timeoutMs = this.#settings.timeoutMs): Promise<void> {
     const { api, host, clock, progress } = this.#parts;
     progress.begin(
       through
@@ -238,7 +240,7 @@ export class Egress {
       { now: () => clock.monotonicMs(), sleep },
       progress,
       'kube-apiserver is well',
-      this.#settings.timeoutMs,
+      timeoutMs,
       async () => {
         const running = await host.running();
         if (running.length === 0) return 'it does not run: crictl ps -a --name kube-apiserver, crictl logs';

@@ -32,7 +32,7 @@ export async function installed(stage: Stage): Promise<void> {
   }
   /** On the control plane, as its administrator would. */
   const holdfast = (args: readonly string[], from = folder): Promise<RunResult> => {
-    const bare = ['env', '-i', 'HOME=/root', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'];
+    const bare = ['env', '-i', 'HOME=/nowhere', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'];
     const argv = plane.enterArgv([...bare, `${from}/bin/holdfast`, ...args]);
     return runFully(argv, { mayFail: true, timeoutMs: 240_000 });
   };
@@ -65,21 +65,16 @@ export async function installed(stage: Stage): Promise<void> {
       ([, kind, name]) => `${kind} ${name}`,
     );
     const named = new Set(
-      changes.map((line) => line.replace(/^\w+ (\w+) (?:[^/ ]+\/)?([^ ]+?):?$/, '$1 $2').replace(/: .*$/, '')),
+      changes.map((line) => {
+        const [, kind = '', name = ''] = line.split(' ');
+        return `${kind} ${name.replace(/^.*\//, '').replace(/:$/, '')}`;
+      }),
     );
     // The drill itself has given the nodes their rights already: what is there and the same is no change, but for its label.
     const missing = wanted.filter((name) => !named.has(name));
     expectThat(wanted.length > 40 && missing.length === 0, `not named: ${missing.join(', ')}\n${changes.join('\n')}`);
     expectThat((await objects(stage)).size === before.size, 'something was made');
     return `${wanted.length} objects`;
-  });
-  await report.check('without the image it says so, and where to import it', async () => {
-    const { outcome, readiness } = await say(['install', '--timeout', '8'], 1);
-    const said = readiness
-      .filter(({ ready }) => !ready)
-      .map(({ detail }) => detail)
-      .join('\n');
-    expectThat(outcome === 'failed' && said.includes('images import'), said);
   });
   await report.check('install, killed and run again: controllers and tunnel server are ready', async () => {
     await plane.importArchive(stage.image);
