@@ -275,3 +275,17 @@ describe('the way breaks under a request, and the cloud is not known to be lost'
     expect(unknown.headers['retry-after']).toBeDefined();
   });
 });
+
+test('without the cloud, many who ask for the same part of a view at once all get it', async () => {
+  const relay = new TcpRelay({ host: '127.0.0.1', port: cloud.farEnd.port }, { port: 0 });
+  await relay.listen();
+  await hub.stop();
+  await hub.start({ apiServer: `https://127.0.0.1:${relay.port}` });
+  await names();
+  await relay.cut('refuse');
+  await until(() => !hub.hub.status().cloud.reachable, 'the loss');
+  const part = `${configMaps}?fieldSelector=metadata.name%3Db`;
+  const answers = await Promise.all(Array.from({ length: 20 }, () => hub.client.get<List>(part)));
+  for (const { items } of answers) expect(items.map(({ metadata }) => metadata.name)).toEqual(['b']);
+  await relay.close();
+});

@@ -229,13 +229,13 @@ export class ViewSet implements ViewReader {
     entry.idleMs = 0;
     entry.usedMs = this.#parts.clock.monotonicMs();
     await entry.restored;
-    if (this.#entries.get(id) !== entry) return { kind: 'unkept' };
+    if (this.#entries.get(id) !== entry) return await this.#withoutEntry(key, mayRead);
     const plain = !entry.view.synced && this.#parts.presenter.leavesAlone(key);
     this.#startReflector(id, entry, startAt, plain ? firstListClient : undefined);
     const left = untilAborted(signal);
     while (!signal.aborted) {
       if (firstListClient?.answered === true) return { kind: 'answered' };
-      if (this.#entries.get(id) !== entry) return { kind: 'unkept' };
+      if (this.#entries.get(id) !== entry) return await this.#withoutEntry(key, mayRead);
       const { view, reflector } = entry;
       const refusal = reflector?.refusal;
       const caughtUp = reflector?.caughtUp === true;
@@ -472,6 +472,11 @@ export class ViewSet implements ViewReader {
       const refusal = reflector?.refusal;
       return view.synced && (refusal === undefined || !isDenial(refusal));
     });
+  }
+
+  /** For a request whose view was taken out of service while it waited: without the cloud, by another one for the same view. */
+  async #withoutEntry(key: ViewKey, mayRead: MayRead): Promise<Acquired> {
+    return this.cloudReachable ? { kind: 'unkept' } : await this.wider(key, mayRead);
   }
 
   #selectedBy(key: ViewKey): Selected {
