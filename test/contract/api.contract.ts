@@ -1,5 +1,5 @@
-// The contract: one table of cases, asked three times. What the API server itself answers is what counts; a hub has to
-// answer the same, online and cut off, but for the differences that the table allows.
+// The contract: one table of cases, asked four times. What the API server itself answers is what counts; a hub has to
+// answer the same, online, cut off, and started again while it is, but for the differences that the table allows.
 import { initialEventsEndAnnotation } from '../../kube/watch-event-type.ts';
 import { describeWithApiserver } from '../cluster/integration.ts';
 import type { Answer, Asker } from './asker.ts';
@@ -16,11 +16,13 @@ describeWithApiserver('the Kubernetes contract', () => {
   let direct: Map<string, readonly Answer[] | Error>;
   let online: Map<string, readonly Answer[] | Error>;
   let offline: Map<string, readonly Answer[] | Error>;
+  let restarted: Map<string, readonly Answer[] | Error>;
 
   beforeAll(async () => {
     stage = await Stage.start();
     direct = await askAll(stage.direct, stage.known);
     [online, offline] = await Promise.all([askAll(stage.online, stage.known), askAll(stage.offline, stage.known)]);
+    restarted = await askAll(await stage.restarted(), stage.known);
   });
   afterAll(async () => {
     await stage?.stop();
@@ -44,13 +46,22 @@ describeWithApiserver('the Kubernetes contract', () => {
 
   describe('through the hub, cut off', () => {
     test.each(cases.map((line) => [line.name, line] as const))('%s', (name, line) => {
-      const answers = answersOf(offline, name);
-      if (line.offlineInstead === undefined) expectSame(answersOf(direct, name), answers, line.offline ?? []);
-      else expect(answers.map(({ status }) => status)).toEqual(line.offlineInstead.statuses);
-      for (const answer of answers) if (answer.status === 503) expectToSayWhenToAsk(answer);
+      expectOffline(line, answersOf(direct, name), answersOf(offline, name));
+    });
+  });
+
+  describe('through the hub, cut off and started again', () => {
+    test.each(cases.map((line) => [line.name, line] as const))('%s', (name, line) => {
+      expectOffline(line, answersOf(direct, name), answersOf(restarted, name));
     });
   });
 });
+
+function expectOffline(line: ContractCase, direct: readonly Answer[], answers: readonly Answer[]): void {
+  if (line.offlineInstead === undefined) expectSame(direct, answers, line.offline ?? []);
+  else expect(answers.map(({ status }) => status)).toEqual(line.offlineInstead.statuses);
+  for (const answer of answers) if (answer.status === 503) expectToSayWhenToAsk(answer);
+}
 
 function expectSame(direct: readonly Answer[], hub: readonly Answer[], allowances: readonly Allowance[]): void {
   const found = differences(comparable(direct), comparable(hub));

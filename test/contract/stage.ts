@@ -17,10 +17,11 @@ export class Stage {
   readonly online: Asker;
   readonly offline: Asker;
   readonly known: Known;
+  readonly #offlineHub: HubUnderTest;
   readonly #ending: (() => Promise<void>)[];
 
   private constructor(
-    parts: Pick<Stage, 'plane' | 'direct' | 'online' | 'offline' | 'known'>,
+    parts: Pick<Stage, 'plane' | 'direct' | 'online' | 'offline' | 'known'> & { readonly offlineHub: HubUnderTest },
     ending: (() => Promise<void>)[],
   ) {
     this.plane = parts.plane;
@@ -28,6 +29,7 @@ export class Stage {
     this.online = parts.online;
     this.offline = parts.offline;
     this.known = parts.known;
+    this.#offlineHub = parts.offlineHub;
     this.#ending = ending;
   }
 
@@ -80,7 +82,15 @@ export class Stage {
       online: new Asker(online.hub.client),
       offline: new Asker(offline.hub.client),
     };
-    return new Stage({ plane, known, ...askers }, ending);
+    return new Stage({ plane, known, ...askers, offlineHub: offline.hub }, ending);
+  }
+
+  /** The hub that is cut off starts again, on what it has kept. */
+  async restarted(): Promise<Asker> {
+    await this.#offlineHub.stop();
+    await this.#offlineHub.start();
+    await until(() => !this.#offlineHub.hub.status().cloud.reachable, 'the cloud counts as lost');
+    return new Asker(this.#offlineHub.client);
   }
 
   async stop(): Promise<void> {
