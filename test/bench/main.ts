@@ -12,10 +12,12 @@ import { hubRows } from './rows.ts';
 import { fullScale, quickScale } from './scale.ts';
 import type { Scale } from './scale.ts';
 import { countFigures, table } from './table.ts';
-import { benchTunnel, fullTunnelScale, quickTunnelScale, tunnelTable } from './tunnel.ts';
+import { benchTunnel, fullTunnelScale, quickTunnelScale, tunnelParts } from './tunnel.ts';
+import { tunnelTable } from './tunnel-rows.ts';
 
 const usage = `npm run bench -- hub [flags]
-npm run bench -- tunnel [--quick]   the tunnel on loopback against a direct connection
+npm run bench -- tunnel [--quick] [--only PART …]   the tunnel on loopback against a direct connection
+                            parts: ${Object.keys(tunnelParts).join(', ')}
 npm run bench -- health [--quick]   what it costs a node to watch its peers, and what a relay carries
 npm run bench -- controllers [--quick]   5,000 nodes, 200 pools, 200 app sets on a real API server
 npm run bench -- return      5,000 hubs that come back to one API server at once, simulated: who calls when; seconds
@@ -37,9 +39,14 @@ interface Arguments {
   readonly profileFolder: string | undefined;
 }
 
+interface TunnelArguments {
+  readonly quick: boolean;
+  readonly only: readonly string[];
+}
+
 const parsed = readArguments(process.argv.slice(2));
 if (parsed === 'return') process.stdout.write(benchReturn(1));
-else if (parsed === 'tunnel' || parsed === 'tunnel --quick') await tunnel(parsed !== 'tunnel');
+else if (typeof parsed === 'object' && 'tunnel' in parsed) await tunnel(parsed.tunnel);
 else if (parsed === 'health' || parsed === 'health --quick') await health(parsed !== 'health');
 else if (parsed === 'controllers' || parsed === 'controllers --quick') await controllers(parsed !== 'controllers');
 else if (typeof parsed === 'string') {
@@ -48,13 +55,13 @@ else if (typeof parsed === 'string') {
 } else if (parsed === undefined) process.stdout.write(usage);
 else await main(parsed);
 
-async function tunnel(quick: boolean): Promise<void> {
+async function tunnel({ quick, only }: TunnelArguments): Promise<void> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => stop.abort(new Error(`ended by ${signal}`)));
   }
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
-  const rows = await benchTunnel(quick ? quickTunnelScale : fullTunnelScale, { say, signal: stop.signal });
+  const rows = await benchTunnel(quick ? quickTunnelScale : fullTunnelScale, only, { say, signal: stop.signal });
   process.stdout.write(tunnelTable(rows));
   process.exitCode = rows.some(({ met }) => met === false) ? 1 : 0;
 }
@@ -121,10 +128,10 @@ function print(result: HubReport, only: readonly string[]): boolean {
   return missed === 0 && notMeasured === 0 && result.failures.length === 0;
 }
 
-/** `return`, and `tunnel`, `health` and `controllers` with or without `--quick`, are those benchmarks; another string says what is wrong; undefined asks for help. */
-function readArguments(args: readonly string[]): Arguments | string | undefined {
+/** `return`, and `health` and `controllers` with or without `--quick`, are those benchmarks; another string says what is wrong; undefined asks for help. */
+function readArguments(args: readonly string[]): Arguments | { tunnel: TunnelArguments } | string | undefined {
   if (args.length === 1 && args[0] === 'return') return 'return';
-  if (['tunnel', 'health', 'controllers'].includes(args[0] ?? '') && (args.length === 1 || args[1] === '--quick'))
+  if (['health', 'controllers'].includes(args[0] ?? '') && (args.length === 1 || args[1] === '--quick'))
     return args.slice(0, 2).join(' ');
   try {
     const { values, positionals } = parseArgs({
@@ -142,6 +149,12 @@ function readArguments(args: readonly string[]): Arguments | string | undefined 
     });
     if (values.help) return undefined;
     const [name, ...more] = positionals;
+    if (name === 'tunnel') {
+      const only = [...values.only, ...more].flatMap((list) => list.split(','));
+      const unknown = only.filter((part) => !(part in tunnelParts));
+      if (unknown.length > 0) return `--only ${unknown.join(' ')}: there is ${Object.keys(tunnelParts).join(', ')}`;
+      return { tunnel: { quick: values.quick, only } };
+    }
     if (name !== 'hub')
       return name === undefined
         ? 'which benchmark?'
