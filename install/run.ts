@@ -2,11 +2,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { KubeconfigAccess } from '../controllers/machinery/kubeconfig-access.ts';
 import { Api } from '../controllers/machinery/api.ts';
 import { MachineryMetrics } from '../controllers/machinery/metrics.ts';
 import type { Progress } from '../dropin/wait.ts';
-import { delay, systemClock } from '../runtime/clock.ts';
+import { systemClock } from '../runtime/clock.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { NodeFiles } from '../dropin/files.ts';
 import { controlPlaneHost, LocalAccess, localPort } from './egress/control-plane-host.ts';
@@ -42,10 +43,8 @@ export async function run(request: Request, facts: ProcessFacts, signal: AbortSi
   const metrics = new MachineryMetrics(new Metrics());
   const settings = { rate: { perSecond: 100, burst: 200 }, userAgent: `holdfast-${request.command}/${facts.version}` };
   const read = (name: string): string => readFileSync(path.join(facts.folder, 'config', name), 'utf8');
-  const sleep = async (milliseconds: number): Promise<void> => {
-    await delay(systemClock, milliseconds, signal);
-    signal.throwIfAborted();
-  };
+  // Unlike those of a daemon, waits of a command keep its process alive.
+  const sleep = (milliseconds: number): Promise<void> => setTimeout(milliseconds, undefined, { signal });
   const shared = { clock: systemClock, sleep, progress: facts.progress, now: () => new Date() };
   try {
     if (onHost) {
@@ -54,7 +53,7 @@ export async function run(request: Request, facts: ProcessFacts, signal: AbortSi
         api: new Api({ access: new LocalAccess(access, localPort()), clock: systemClock, metrics }, settings),
         host: controlPlaneHost,
         files: new NodeFiles(),
-        steadySleep: (milliseconds: number) => delay(systemClock, milliseconds, new AbortController().signal),
+        steadySleep: (milliseconds: number) => setTimeout<void>(milliseconds),
         selector: read('tunnel/egress-selector.yaml'),
       };
       const egress = new Egress(parts, request.egress);

@@ -1,4 +1,6 @@
 import { X509Certificate } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import tls from 'node:tls';
 import { tunnelCertificates } from './tunnel-certificates.ts';
 import { tunnelObjects } from './tunnel-objects.ts';
 
@@ -19,6 +21,32 @@ test('the authority signs a certificate for every name by which a server is foun
     undefined,
   ]);
   expect(first.made).toHaveLength(2);
+});
+
+test('an agent that trusts the authority and nothing else accepts the server by name and by address', async () => {
+  const { authority, server: pair } = tunnelCertificates(none, ['127.0.0.1', 'localhost'], new Date());
+  const server = tls.createServer({ cert: pair.certificate, key: pair.key, minVersion: 'TLSv1.3' }, (socket) =>
+    socket.end(),
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const dial = (servername: string | undefined, ca: string): Promise<boolean> =>
+    new Promise((resolve, reject) => {
+      const socket = tls.connect({ host: '127.0.0.1', port, ca, ...(servername === undefined ? {} : { servername }) });
+      socket.once('secureConnect', () => {
+        resolve(socket.authorized);
+        socket.destroy();
+      });
+      socket.once('error', reject);
+    });
+  try {
+    expect(await dial(undefined, authority.certificate)).toBe(true);
+    expect(await dial('localhost', authority.certificate)).toBe(true);
+    await expect(dial('localhost', first.authority.certificate)).rejects.toThrow();
+    await expect(dial('other', authority.certificate)).rejects.toThrow('other');
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+  }
 });
 
 test('what is good stays; what lacks a name, is in its second half, or is of another authority is made anew', () => {
