@@ -3,6 +3,7 @@
 import type { Drill } from './drill.ts';
 import { CutOff } from './health/cut-off.ts';
 import { equalAddresses } from './health/equal-addresses.ts';
+import { Guarded } from './health/guard.ts';
 import { relayTakesOver } from './health/relay.ts';
 import { HealthStage, type PoolSettings } from './health/stage.ts';
 
@@ -17,8 +18,7 @@ const cutOffMinutes = 15;
 
 export const health: Drill = {
   name: 'health',
-  summary:
-    'pools of three, two and one: cut off with and without a peer to go through, and two sites with equal addresses',
+  summary: 'pools of three, two and one: cut off with and without a peer to go through, dead, and with equal addresses',
   async run(context) {
     const { report, only, quick } = context;
     const wanted = (number: string): boolean => only.size === 0 || only.has(number);
@@ -28,6 +28,8 @@ export const health: Drill = {
     const two = wanted('2') ? await CutOff.begin(stage, { cut: 'twin1', alone: 'solo1' }) : undefined;
     if (wanted('1'))
       await report.part('(1) one of three is cut from the cloud only', () => relayTakesOver(stage, 'shop'));
+    // Minutes each, so that the gate leaves them out; --only names them.
+    if (!quick || only.size > 0) await guarded(stage, wanted);
     if (two !== undefined) {
       const three = quick ? undefined : await oneOfThree(stage);
       await report.part('(2, 5) one of two, and a pool of one, cut off with nobody to go through', () =>
@@ -43,6 +45,26 @@ export const health: Drill = {
     for (const line of stage.memory()) report.say(line);
   },
 };
+
+async function guarded(stage: HealthStage, wanted: (number: string) => boolean): Promise<void> {
+  const parts = [
+    [
+      '3',
+      '(3, 7) one of three without power, and the guard killed as it decides',
+      (shop: Guarded) => shop.oneDies('shop3'),
+    ],
+    ['4', '(4) a whole site is cut off, and comes back one by one', (shop: Guarded) => shop.siteIsCut()],
+    ['5', '(5) two of three without power, one after the other', (shop: Guarded) => shop.twoDie('shop2', 'shop3')],
+  ] as const;
+  const chosen = parts.filter(([number]) => wanted(number));
+  if (chosen.length === 0) return;
+  const shop = await Guarded.begin(stage, 'shop');
+  try {
+    for (const [, title, run] of chosen) await stage.report.part(title, () => run(shop));
+  } finally {
+    await shop.end();
+  }
+}
 
 async function oneOfThree(stage: HealthStage): Promise<CutOff> {
   await stage.allowRelay('shop', false);
