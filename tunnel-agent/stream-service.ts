@@ -10,6 +10,7 @@ import { formatTarget, parseTarget } from '../tunnel/target.ts';
 import { helloPath, versionHeader } from '../tunnel/wire.ts';
 import { decideDial, type DialPolicy } from './dial-policy.ts';
 import type { AgentMetrics } from './metrics.ts';
+import { ReadBlocks } from './read-blocks.ts';
 
 export interface StreamServiceParts {
   readonly log: Log;
@@ -28,6 +29,7 @@ export interface StreamServiceSettings {
 export class StreamService {
   readonly #parts: StreamServiceParts;
   readonly #settings: StreamServiceSettings;
+  readonly #blocks = new ReadBlocks();
   #open = 0;
 
   constructor(parts: StreamServiceParts, settings: StreamServiceSettings) {
@@ -69,7 +71,8 @@ export class StreamService {
       }
       metrics.dial('connected');
       stream.respond({ ':status': 200 });
-      const result = await splice(http2End(stream), socketEnd(socket));
+      const target = { ...socketEnd(socket), giveBack: (chunk: Buffer) => this.#blocks.giveBack(chunk) };
+      const result = await splice(http2End(stream), target);
       metrics.bytes(result.forthBytes, result.backBytes);
     } catch (error) {
       const refusal = error instanceof RefusedError ? error : new RefusedError('failed', String(error), error);
@@ -91,8 +94,22 @@ export class StreamService {
     if (!decision.allowed) throw new RefusedError('policy', `the agent does not allow ${authority}: ${decision.why}`);
     const { dialTimeoutMs } = this.#settings;
     return await new Promise((resolve, reject) => {
-      // Half-open, or the end of what the server sends would end the answer; autoSelectFamily has nothing to select.
-      const socket = net.connect({ ...decision.dial, allowHalfOpen: true, noDelay: true, keepAlive: true });
+      const socket: net.Socket = net.connect({
+        ...decision.dial,
+        // Or the end of what the server sends would end the answer.
+        allowHalfOpen: true,
+        noDelay: true,
+        keepAlive: true,
+        onread: {
+          buffer: this.#blocks.into,
+          callback: (bytes) => {
+            socket.emit('data', this.#blocks.copy(bytes));
+            return !socket.isPaused();
+          },
+        },
+      });
+      // What it sends before somebody listens would be lost.
+      socket.pause();
       const timer = this.#parts.clock.after(dialTimeoutMs, () =>
         settle(() =>
           reject(new RefusedError('timeout', `dial ${formatTarget(target)}: no answer in ${dialTimeoutMs} ms`)),

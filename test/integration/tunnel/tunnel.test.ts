@@ -53,6 +53,46 @@ test('a target that speaks first never speaks in the same read as the answer', a
   }
 });
 
+test('what several targets send at once comes to each client as its own target sent it, to slow ones as well', async () => {
+  const words = 1 << 18;
+  let count = 0;
+  // Each word tells whose it is and where it belongs: the agent uses its memory for one target after the other.
+  const port = await test_.target((socket) => {
+    const whole = Buffer.alloc(4 * words);
+    const of = (count += 1) << 24;
+    for (let i = 0; i < words; i += 1) whole.writeUInt32BE(of | i, 4 * i);
+    // Of many sizes, since memory is handled by size.
+    let at = 0;
+    const pour = (): void => {
+      while (at < whole.length) {
+        const from = at;
+        at = Math.min(whole.length, from + 1 + ((from * 7) % 150_000));
+        if (!socket.write(whole.subarray(from, at))) return;
+      }
+      socket.end();
+    };
+    socket.on('drain', pour);
+    socket.resume();
+    pour();
+  });
+  const { server } = await connectedPair(port);
+  const clients = await Promise.all(Array.from({ length: 6 }, () => test_.connect(server.socket, `edge1:${port}`)));
+  const seen = await Promise.all(
+    clients.map(async ({ socket }, index) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of socket) {
+        chunks.push(chunk as Buffer);
+        if (index % 2 === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+      const whole = Buffer.concat(chunks);
+      const of = whole.readUInt32BE(0);
+      for (let i = 0; i < words; i += 1) if (whole.readUInt32BE(4 * i) !== (of | i)) return `wrong at word ${i}`;
+      return `${whole.length} bytes of ${of >>> 24}`;
+    }),
+  );
+  expect(seen.sort()).toEqual([1, 2, 3, 4, 5, 6].map((of) => `${4 * words} bytes of ${of}`));
+});
+
 test('a reader that stalls delays nobody, and fills no memory', async () => {
   let sentBytes = 0;
   const flood = await test_.target((socket) => {
