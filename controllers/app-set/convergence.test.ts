@@ -2,15 +2,27 @@
 import fc from 'fast-check';
 import type { Plan } from './plan.ts';
 import { poolLimit } from './rollout.ts';
-import { deploymentSpec, statefulSetSpec } from './sample-specs.testing.ts';
+import { daemonSetSpec, deploymentSpec, statefulSetSpec } from './sample-specs.testing.ts';
 import { imageOf, SimulatedCluster } from './simulated-cluster.testing.ts';
-import type { RolloutSpec, Workload } from './types.ts';
+import type { RolloutSpec, Workload, WorkloadKind } from './types.ts';
 
 const pools = ['a', 'b', 'c', 'd', 'e'];
 const graceMs = 300_000;
 const deadlineSeconds = 120;
 
 type Step = (cluster: SimulatedCluster) => void;
+
+const specOf = { Deployment: deploymentSpec, StatefulSet: statefulSetSpec, DaemonSet: daemonSetSpec };
+
+/** The template of the app set's kind, which never changes. */
+function kindOf({ appSet }: SimulatedCluster): WorkloadKind {
+  const { deploymentTemplate, statefulSetTemplate } = appSet.spec.workload.workloadTemplate;
+  return deploymentTemplate !== undefined
+    ? 'Deployment'
+    : statefulSetTemplate !== undefined
+      ? 'StatefulSet'
+      : 'DaemonSet';
+}
 
 const pool = fc.constantFrom(...pools);
 const image = fc.constantFrom('web:1', 'web:2', 'web:bad');
@@ -23,9 +35,12 @@ const step: fc.Arbitrary<readonly [string, Step]> = fc.oneof(
     fc.tuple(image, replicas, fc.option(pool, { nil: undefined })),
     ([tag, count, tweaked]) =>
       (cluster) => {
-        const tweaks = tweaked === undefined ? [] : [{ pools: [tweaked], tweaks: { replicas: 2 } }];
-        const options = { image: tag, tweaks, ...(count === undefined ? {} : { replicas: count }) };
-        cluster.setSpec({ workload: deploymentSpec(options) });
+        const kind = kindOf(cluster);
+        // Replicas of a DaemonSet are refused.
+        const tweaks =
+          tweaked === undefined || kind === 'DaemonSet' ? [] : [{ pools: [tweaked], tweaks: { replicas: 2 } }];
+        const options = { image: tag, ...(count === undefined ? {} : { replicas: count }) };
+        cluster.setSpec({ workload: { ...specOf[kind](options), workloadTweaks: tweaks } });
       },
   ),
   named('list', fc.subarray(pools), (list) => (cluster) => cluster.setSpec({ pools: list })),
@@ -123,7 +138,12 @@ function movingPools(cluster: SimulatedCluster): Set<string> {
   return moving;
 }
 
-function isComplete({ metadata, spec, status }: Workload): boolean {
+function isComplete({ kind, metadata, spec, status }: Workload): boolean {
+  if (kind === 'DaemonSet')
+    return (
+      status?.['observedGeneration'] === metadata.generation &&
+      status?.['numberAvailable'] === status?.['desiredNumberScheduled']
+    );
   return status?.['observedGeneration'] === metadata.generation && status?.['availableReplicas'] === spec['replicas'];
 }
 
@@ -137,9 +157,9 @@ function heal(cluster: SimulatedCluster): void {
   for (const name of pools) cluster.addPool(name, { site: 'shop' });
 }
 
-function newCluster(selects: boolean): SimulatedCluster {
+function newCluster(kind: WorkloadKind, selects: boolean): SimulatedCluster {
   const cluster = new SimulatedCluster({
-    workload: deploymentSpec(),
+    workload: specOf[kind](),
     pools: ['a', 'b'],
     ...(selects ? { nodepoolSelector: { matchLabels: { site: 'shop' } } } : {}),
   });
@@ -149,45 +169,49 @@ function newCluster(selects: boolean): SimulatedCluster {
 }
 
 test.each([
-  ['chosen by name', false],
-  ['chosen by label too', true],
-])('pools %s: from any state it converges in a bounded number of looks, and then nothing is written', (_, selects) => {
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      const cluster = newCluster(selects);
-      for (const [, run] of steps) run(cluster);
-      heal(cluster);
-      // Each pool takes a look to be started, one to be seen complete, and what failed before has to be tried again.
-      for (let look = 0; look < 6 * pools.length; look++) {
+  ['Deployment', 'chosen by name', false],
+  ['Deployment', 'chosen by label too', true],
+  ['StatefulSet', 'chosen by label too', true],
+  ['DaemonSet', 'chosen by label too', true],
+] as const)(
+  '%s, in pools %s: from any state it converges in a bounded number of looks, and then nothing is written',
+  (kind, _how, selects) => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const cluster = newCluster(kind, selects);
+        for (const [, run] of steps) run(cluster);
+        heal(cluster);
+        // Each pool takes a look to be started, one to be seen complete, and what failed before has to be tried again.
+        for (let look = 0; look < 6 * pools.length; look++) {
+          checkedLook(cluster, Infinity);
+          cluster.runAllPods();
+          cluster.nowMs += 10_000;
+        }
+        cluster.nowMs += graceMs;
+        for (let look = 0; look < 4; look++) checkedLook(cluster, Infinity);
+        const writes = cluster.writes.length;
+        cluster.nowMs += 60_000;
         checkedLook(cluster, Infinity);
-        cluster.runAllPods();
-        cluster.nowMs += 10_000;
-      }
-      cluster.nowMs += graceMs;
-      for (let look = 0; look < 4; look++) checkedLook(cluster, Infinity);
-      const writes = cluster.writes.length;
-      cluster.nowMs += 60_000;
-      checkedLook(cluster, Infinity);
-      expect(cluster.writes.slice(writes)).toEqual([]);
+        expect(cluster.writes.slice(writes)).toEqual([]);
 
-      const { spec } = cluster.appSet;
-      const wanted = selects ? pools : (spec.pools ?? []).toSorted();
-      const inPools = [...cluster.workloads.values()].map(
-        (item) => item.metadata.labels?.['apps.openyurt.io/pool-name'],
-      );
-      expect(new Set(inPools)).toEqual(new Set(wanted));
-      expect(inPools).toHaveLength(wanted.length);
-      const template = spec.workload.workloadTemplate.deploymentTemplate?.spec['template'] as {
-        spec: { containers: { image: string }[] };
-      };
-      for (const workload of cluster.workloads.values())
-        expect(imageOf(workload)).toBe(template.spec.containers[0]?.image);
-      expect(cluster.appSet.status?.pools?.map((item) => item.state)).toEqual(wanted.map(() => 'Complete'));
-      expect(cluster.revisions.size).toBeLessThanOrEqual(16);
-    }),
-    { numRuns: 60 },
-  );
-});
+        const { spec } = cluster.appSet;
+        const wanted = selects ? pools : (spec.pools ?? []).toSorted();
+        const inPools = [...cluster.workloads.values()].map(
+          (item) => item.metadata.labels?.['apps.openyurt.io/pool-name'],
+        );
+        expect(new Set(inPools)).toEqual(new Set(wanted));
+        expect(inPools).toHaveLength(wanted.length);
+        const [made] = Object.values(spec.workload.workloadTemplate) as { spec: Record<string, unknown> }[];
+        const template = made?.spec['template'] as { spec: { containers: { image: string }[] } };
+        for (const workload of cluster.workloads.values())
+          expect(imageOf(workload)).toBe(template.spec.containers[0]?.image);
+        expect(cluster.appSet.status?.pools?.map((item) => item.state)).toEqual(wanted.map(() => 'Complete'));
+        expect(cluster.revisions.size).toBeLessThanOrEqual(16);
+      }),
+      { numRuns: 60 },
+    );
+  },
+);
 
 test('an app set of StatefulSets whose controller is killed after every single write ends as any other', () => {
   const whole = new SimulatedCluster({ workload: statefulSetSpec({ replicas: 2 }), pools });

@@ -6,7 +6,7 @@ import { ApiError } from './errors.ts';
 import type { Objects } from './informer.ts';
 import { keyOf, type ApiObject, type Draft, type ObjectName, type Resource } from './resource.ts';
 
-export class SimulatedApi implements Pick<Api, 'create' | 'patch' | 'apply' | 'remove'> {
+export class SimulatedApi implements Pick<Api, 'create' | 'replace' | 'patch' | 'apply' | 'remove'> {
   /** Every write that changed something, as `patch nodes/a`. */
   readonly writes: string[] = [];
   /** Called before each write; may throw, or change things first. */
@@ -55,6 +55,21 @@ export class SimulatedApi implements Pick<Api, 'create' | 'patch' | 'apply' | 'r
     this.put(resource, { ...object, metadata: { ...object.metadata, name } });
     this.writes.push(`create ${resource.resource}/${key}`);
     return this.#of(resource).get(key) as T;
+  }
+
+  async replace<T extends ApiObject>(
+    resource: Resource,
+    object: T,
+    _signal: AbortSignal,
+    { subresource }: WriteOptions = {},
+  ): Promise<T> {
+    const what = `update ${resource.resource}/${keyOf(object.metadata)}${subresource === undefined ? '' : `/${subresource}`}`;
+    this.#begin(what);
+    const { resourceVersion } = object.metadata;
+    this.#check(this.#existing(resource, object.metadata), { resourceVersion });
+    this.put(resource, object);
+    this.writes.push(what);
+    return this.#of(resource).get(keyOf(object.metadata)) as T;
   }
 
   async patch<T extends ApiObject>(
