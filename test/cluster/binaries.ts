@@ -13,6 +13,7 @@ import { projectRoot } from './project-root.ts';
 export type Program =
   | 'coredns'
   | 'etcd'
+  | 'hollow-nodes'
   | 'in-cluster'
   | 'kubeadm'
   | 'kube-apiserver'
@@ -42,11 +43,14 @@ export const servicePrograms: readonly Program[] = ['coredns', 'in-cluster'];
 /** What a cluster by kubeadm needs besides the programs of the others. */
 export const kubeadmPrograms: readonly Program[] = ['kubeadm', 'coredns'];
 
+/** Kubelets without containers, for the full form of drill pools: minutes to build, so only where it is used. */
+export const fleetPrograms: readonly Program[] = ['hollow-nodes'];
+
 /** What the tunnel's drill has in a pod; seconds to build. */
 export const tunnelPrograms: readonly Program[] = ['webhook'];
 
 export const allPrograms: readonly Program[] = [
-  ...new Set([...clusterPrograms, ...servicePrograms, ...kubeadmPrograms, ...tunnelPrograms]),
+  ...new Set([...clusterPrograms, ...servicePrograms, ...kubeadmPrograms, ...tunnelPrograms, ...fleetPrograms]),
 ];
 
 export const kubernetesVersion = 'v1.34.4';
@@ -55,13 +59,14 @@ const kubebuilderPrograms: readonly Program[] = ['etcd', 'kube-apiserver', 'kube
 
 interface Source {
   /** Folder below test/cluster/binaries with a go.mod. */
-  module: 'etcd' | 'kubeadm' | 'kubernetes' | 'services' | 'wanqueue' | 'webhook';
+  module: 'etcd' | 'hollow-nodes' | 'kubeadm' | 'kubernetes' | 'services' | 'wanqueue' | 'webhook';
   package: string;
 }
 
 function sourceOf(program: Program): Source {
   if (program === 'etcd') return { module: 'etcd', package: 'go.etcd.io/etcd/server/v3' };
-  if (program === 'wanqueue' || program === 'webhook') return { module: program, package: '.' };
+  if (program === 'wanqueue' || program === 'webhook' || program === 'hollow-nodes')
+    return { module: program, package: '.' };
   if (program === 'coredns' || program === 'in-cluster') return { module: 'services', package: `./${program}` };
   if (program === 'kubeadm') return { module: 'kubeadm', package: 'k8s.io/kubernetes/cmd/kubeadm' };
   return { module: 'kubernetes', package: `k8s.io/kubernetes/cmd/${program}` };
@@ -148,7 +153,7 @@ function go(args: readonly string[], folder: string): Promise<void> {
 
 /** Smaller files, and the version that the programs report: without it `v0.0.0-master` breaks version checks. */
 function linkerFlags(module: Source['module']): string {
-  if (module !== 'kubernetes' && module !== 'kubeadm') return '-s -w';
+  if (module !== 'kubernetes' && module !== 'kubeadm' && module !== 'hollow-nodes') return '-s -w';
   const [, major, minor] = /^v(\d+)\.(\d+)/.exec(kubernetesVersion) ?? [];
   return ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version']
     .flatMap((target) => [

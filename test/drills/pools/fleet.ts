@@ -34,26 +34,50 @@ interface List<T> {
   readonly items: readonly T[];
 }
 
+/** Of every pool of the fleet. */
+export const fleetLabels = { fleet: 'yes' };
+
 export class Fleet {
   readonly #plane: ControlPlane;
   readonly #poolNames: readonly string[];
   readonly #nodeNames: readonly string[];
   readonly #random: () => number;
+  readonly #haveKubelets: boolean;
   /** The pool of each node as people placed it. */
   readonly #placed = new Map<string, string | undefined>();
   readonly #ready = new Set<string>();
   readonly #present = new Set<string>();
   #changes = 0;
 
-  constructor(plane: ControlPlane, size: { readonly pools: number; readonly nodes: number }, random: () => number) {
+  /** With `haveKubelets` these say what is ready, whatever chance would have them say. */
+  constructor(
+    plane: ControlPlane,
+    size: { readonly pools: number; readonly nodes: number },
+    random: () => number,
+    { haveKubelets = false } = {},
+  ) {
     this.#plane = plane;
     this.#random = random;
+    this.#haveKubelets = haveKubelets;
     this.#poolNames = Array.from({ length: size.pools }, (_, i) => `site-${i}`);
     this.#nodeNames = Array.from({ length: size.nodes }, (_, i) => `node-${i}`);
   }
 
   get nodes(): number {
     return this.#nodeNames.length;
+  }
+
+  get nodeNames(): readonly string[] {
+    return this.#nodeNames;
+  }
+
+  /** Those that people placed in a pool, sorted. */
+  get nodesInPools(): readonly string[] {
+    return this.#nodeNames.filter((name) => this.#placed.get(name) !== undefined).sort();
+  }
+
+  get poolNames(): readonly string[] {
+    return this.#poolNames;
   }
 
   /** Nodes and pools, each node in a pool. */
@@ -192,7 +216,7 @@ export class Fleet {
   }
 
   async #makePool(name: string): Promise<void> {
-    const metadata = { name };
+    const metadata = { name, labels: fleetLabels };
     const kind = { apiVersion: 'apps.openyurt.io/v1beta2', kind: 'NodePool' };
     await this.#plane.request('POST', pools, { ...kind, metadata, spec: { type: 'Edge', ...this.#attributes(name) } });
     this.#present.add(name);
@@ -216,7 +240,7 @@ export class Fleet {
   async #setReady(name: string, ready: boolean): Promise<void> {
     const conditions = [{ type: 'Ready', status: ready ? 'True' : 'Unknown', reason: 'Drill', message: '' }];
     await this.#plane.request('PATCH', `/api/v1/nodes/${name}/status`, { status: { conditions } });
-    if (ready) this.#ready.add(name);
+    if (ready || this.#haveKubelets) this.#ready.add(name);
     else this.#ready.delete(name);
   }
 
