@@ -39,7 +39,7 @@ export interface NodeFacts extends MachineFacts {
 
 const neededBytes = 500 * 1024 * 1024;
 /** Drilled with 1.34; the two before differ in nothing that the hub looks at, by Kubernetes' own tests of the wire. */
-const minors = { tested: 34, from: 32, to: 35 } as const;
+export const supportedMinors = { tested: 34, from: 32, to: 35 } as const;
 
 export function preflight(facts: NodeFacts): Check[] {
   const checks: Check[] = [];
@@ -114,12 +114,12 @@ export function preflight(facts: NodeFacts): Check[] {
     const minor = Number(/^v1\.(\d+)\./.exec(node.kubeletVersion)?.[1] ?? 0);
     check(
       'version',
-      minor === minors.tested
+      minor === supportedMinors.tested
         ? undefined
-        : `kubelet ${node.kubeletVersion}; Holdfast is drilled with 1.${minors.tested}`,
-      `Versions from 1.${minors.from} to 1.${minors.to} are expected to work; try on a node that matters less first.`,
+        : `kubelet ${node.kubeletVersion}; Holdfast is drilled with 1.${supportedMinors.tested}`,
+      `Versions from 1.${supportedMinors.from} to 1.${supportedMinors.to} are expected to work; try on a node that matters less first.`,
       `kubelet ${node.kubeletVersion}`,
-      minor >= minors.from && minor <= minors.to,
+      minor >= supportedMinors.from && minor <= supportedMinors.to,
     );
   }
   check(

@@ -1,9 +1,10 @@
 import type { ClusterFacts } from './cluster-facts.ts';
-import { preflight, supportedMinors } from './preflight.ts';
+import { supportedMinors } from '../dropin/preflight.ts';
+import { preflight } from './preflight.ts';
 import { uninstallChecks } from './uninstall.ts';
 
 const good: ClusterFacts = {
-  version: `v1.${supportedMinors.drilled}.4`,
+  version: `v1.${supportedMinors.tested}.4`,
   missingRights: [],
   controlPlanes: [{ name: 'cp1', addresses: ['10.0.0.1'] }],
   nodes: 3,

@@ -1,9 +1,6 @@
 // May the cloud side be installed in this cluster? Pure: from what was found to checks, each with its cause and its fix.
-import type { Check } from '../dropin/preflight.ts';
+import { supportedMinors, type Check } from '../dropin/preflight.ts';
 import type { ClusterFacts } from './cluster-facts.ts';
-
-/** Minors of the API server, of 1.x. The one place that says so. */
-export const supportedMinors = { from: 33, to: 35, drilled: 34 } as const;
 
 /** Versions of our kinds that the controllers ask for, by CRD. */
 export const neededVersions: Readonly<Record<string, string>> = {
@@ -104,7 +101,7 @@ export function preflight(facts: ClusterFacts, { tunnelServers, image }: Install
 
 function versionCheck(version: string): Check {
   const minor = Number(/^v1\.(\d+)\./.exec(version)?.[1] ?? 0);
-  const { from, to, drilled } = supportedMinors;
+  const { from, to, tested } = supportedMinors;
   const name = 'version';
   if (minor < from)
     return {
@@ -120,7 +117,7 @@ function versionCheck(version: string): Check {
       cause: `the API server is ${version}, later than 1.${to}`,
       fix: `Holdfast is tried with 1.${from} to 1.${to}: see whether there is a later Holdfast.`,
     };
-  const note = minor === drilled ? '' : ` (drilled with 1.${drilled})`;
+  const note = minor === tested ? '' : ` (drilled with 1.${tested})`;
   return { name, verdict: 'ok', cause: `${version}${note}`, fix: '' };
 }
 
