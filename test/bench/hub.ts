@@ -10,6 +10,7 @@ import { measureLease } from './measures/lease.ts';
 import type { Measurement } from './measures/measurement.ts';
 import { measureMemory } from './measures/memory.ts';
 import { measureOutage } from './measures/outage.ts';
+import { measureServicesMemory } from './measures/services-memory.ts';
 import { measureSmallGet } from './measures/small-get.ts';
 import { measureWatchDelay } from './measures/watch-delay.ts';
 import { hubRows } from './rows.ts';
@@ -29,6 +30,7 @@ export const hubMeasurements: Readonly<Record<string, Measurement>> = {
   outage: measureOutage,
   'cold-start': measureColdStart,
   'idle-bytes': measureIdleUplink,
+  'services-memory': measureServicesMemory,
   memory: measureMemory,
 };
 

@@ -55,6 +55,17 @@ export async function seedColdStart(load: LoadTool, direct: Way, client: ClientF
   await load.run('seed', direct, client, flags);
 }
 
+/** As many services as a cluster of some hundred nodes may have, and their endpoint slices. */
+export async function seedServices(
+  plane: ControlPlane,
+  load: LoadTool,
+  direct: Way,
+  client: ClientFiles,
+): Promise<void> {
+  await ensureNamespace(plane, 'bench-services');
+  await load.run('seed-services', direct, client, { namespace: 'bench-services', count: 1_000, slices: 3 });
+}
+
 async function ensureNamespace(plane: ControlPlane, name: string): Promise<void> {
   const answer = await plane.rawRequest('GET', `/api/v1/namespaces/${name}`);
   if (answer.status !== 404) return;

@@ -17,8 +17,10 @@ function met(row: string, values: Parameters<typeof measured>[1]): boolean | nul
 }
 
 test.each([
-  ['get-16-json-cpu', { 'go-proxy': [100], hub: [150] }, true],
-  ['get-16-json-cpu', { 'go-proxy': [100], hub: [151] }, false],
+  ['get-16-json-cpu', { 'go-proxy': [100], hub: [100] }, true],
+  ['get-16-json-cpu', { 'go-proxy': [100], hub: [101] }, false],
+  ['get-128-protobuf-p99', { 'go-proxy': [10], hub: [12.1] }, false],
+  ['get-16-json-h1-cpu', { 'go-proxy': [100], hub: [150] }, true],
   ['get-16-json-cpu', { hub: [1] }, null],
   ['list-cold-total', { direct: [200], hub: [300] }, true],
   ['list-cold-total', { direct: [200], hub: [301] }, false],
@@ -29,8 +31,9 @@ test.each([
   ['refuse-first-list', { hub: [300] }, false],
   ['blackhole-first-get', { hub: [2999] }, true],
   ['blackhole-fresh', { hub: [3000] }, false],
-  ['idle-resident', { hub: [110] }, true],
-  ['idle-resident', { hub: [110.1] }, false],
+  ['idle-resident', { hub: [96] }, true],
+  ['idle-resident', { hub: [96.1] }, false],
+  ['services-resident', { hub: [128.1] }, false],
   ['lease-p99', { hub: [100] }, false],
 ] as const)('%s of %j is judged %s', (row, values, verdict) => {
   expect(met(row, values)).toBe(verdict);

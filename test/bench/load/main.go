@@ -23,6 +23,9 @@ var commands = map[string]func(args []string) error{
 	"seed":    runSeed,
 	"kubelet": runKubelet,
 
+	"services":      runServices,
+	"seed-services": runSeedServices,
+
 	"target":     runTarget,
 	"delay":      runDelay,
 	"streams":    runStreams,
@@ -31,7 +34,7 @@ var commands = map[string]func(args []string) error{
 
 func main() {
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: load proxy|get|list|watch|write|seed|kubelet|target|delay|streams|first-byte [flags]; -h after one lists its flags")
+		fmt.Fprintln(os.Stderr, "usage: load proxy|get|list|watch|write|seed|kubelet|services|seed-services|target|delay|streams|first-byte [flags]; -h after one lists its flags")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
