@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { waitFor } from '../../cluster/commands.ts';
 import type { EdgeNode } from '../../cluster/node.ts';
 import { expectThat } from '../report.ts';
+import { pausedReader } from './paused-reader.ts';
 import { podOf, type TunnelStage } from './stage.ts';
 import { expectResult } from './verbs.ts';
 
@@ -36,6 +37,7 @@ export async function failures(stage: TunnelStage): Promise<void> {
   await report.check('a reader that stalls delays no other, and goes on without a gap', () =>
     stalledReader(stage, edge.name),
   );
+  if (!stage.quick) await pausedReader(stage, edge.name);
 
   await report.check('the router forgets the NAT session of an idle agent: exec works soon, without help', async () => {
     await edge.link.apply({ kind: 'drop' });

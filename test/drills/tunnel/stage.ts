@@ -98,7 +98,12 @@ export class TunnelStage {
     const nodes: EdgeNode[] = [];
     for (const name of nodeNames) {
       nodes.push(
-        await cluster.addNode(name, { lan: sharedLan, kubeletArgs: [`${tunnelLabel},${poolLabel}=${poolOf(name)}`] }),
+        await cluster.addNode(name, {
+          lan: sharedLan,
+          kubeletArgs: [`${tunnelLabel},${poolLabel}=${poolOf(name)}`],
+          // A log that is rotated while its reader pauses would have a gap of the kubelet's making.
+          kubeletConfiguration: { containerLogMaxSize: '500Mi' },
+        }),
       );
     }
     const stage = new TunnelStage(context, cluster, nodes, folder);
