@@ -5,11 +5,13 @@ import { convertFlags, revertFlags, runConvertCommand, runRevertCommand } from '
 import { completionScript } from './completion.ts';
 import { demoFlags, runDemoCommand } from './demo-command.ts';
 import { UsageError } from './errors.ts';
-import { flagHelp, parseFlags, type Flag } from './flags.ts';
+import { flagHelp, parseFlags, type Argument, type Flag } from './flags.ts';
 import { installFlags, runInstallCommand, runUninstallCommand, uninstallFlags } from './install.ts';
+import { joinArgument, joinFlags, runJoinCommand } from './join.ts';
 import { hubFlags, runNodeCommand, runRotateKeyCommand } from './node.ts';
 import { runDiagnoseCommand, runPreflightOfflineCommand, runStatusCommand, statusFlags } from './status.ts';
 import type { Terminal } from './terminal.ts';
+import { runUpgradeCommand, upgradeArgument } from './upgrade.ts';
 import { runTunnelAgentCommand, runTunnelServerCommand, tunnelAgentFlags, tunnelServerFlags } from './tunnel.ts';
 
 export interface CommandLineParts {
@@ -31,6 +33,8 @@ export interface CommandLineParts {
 interface Command {
   readonly summary: string;
   readonly flags: readonly Flag[];
+  /** May be given without dashes. */
+  readonly argument?: Argument;
   run(flags: Record<string, string | string[]>, parts: CommandLineParts): Promise<number>;
 }
 
@@ -88,6 +92,19 @@ const commands: Readonly<Record<string, Command>> = {
     summary: 'Take the hub off this node: everything is as it was before it was converted.',
     flags: revertFlags,
     run: (flags, parts) => runRevertCommand(flags, parts),
+  },
+  join: {
+    summary:
+      'Make this machine a node of a kubeadm cluster, and put the hub on it. The bootstrap token comes by a file or standard input.',
+    flags: joinFlags,
+    argument: joinArgument,
+    run: (flags, parts) => runJoinCommand(flags, parts),
+  },
+  upgrade: {
+    summary: 'Change the version of the hub on this node; if the new one does not work, the node goes back by itself.',
+    flags: convertFlags,
+    argument: upgradeArgument,
+    run: (flags, parts) => runUpgradeCommand(flags, parts),
   },
   status: {
     summary: 'How this node is: hub, cloud, what is kept and what waits. Works without the cloud.',
@@ -154,10 +171,13 @@ export async function runCommandLine(parts: CommandLineParts, argv: readonly str
       );
     }
     if (name === 'help' || rest.includes('--help') || rest.includes('-h')) {
-      parts.out(`${command.summary}\n\nUsage: holdfast ${wanted} [flags]\n\n${flagHelp(command.flags)}`);
+      const { summary, flags, argument } = command;
+      const usage = `Usage: holdfast ${wanted}${argument === undefined ? '' : ` [${argument.name}]`} [flags]`;
+      const what = argument === undefined ? [] : [`  ${argument.name}: ${argument.doc}`];
+      parts.out([summary, usage, ...what, flagHelp(flags)].join('\n\n'));
       return 0;
     }
-    return await command.run(parseFlags(rest, command.flags), parts);
+    return await command.run(parseFlags(rest, command.flags, command.argument), parts);
   } catch (error) {
     if (error instanceof UsageError) {
       parts.err(

@@ -1,6 +1,7 @@
 // holdfast convert and holdfast revert: flags, the parts that stand for this node, what is printed.
-import { convert, revert, statusOf, type CommandParts } from '../dropin/convert.ts';
-import { outcomeText, type Outcome } from '../dropin/outcome.ts';
+import { convert, revert } from '../dropin/convert.ts';
+import { outcomeText, statusOf, type Outcome } from '../dropin/outcome.ts';
+import type { CommandParts } from '../dropin/run.ts';
 import type { Progress } from '../dropin/wait.ts';
 import type { CommandLineParts } from './command-line.ts';
 import { UsageError } from './errors.ts';
@@ -31,22 +32,22 @@ export const revertFlags: readonly Flag[] = [
   ),
 ];
 
-type Parts = Pick<CommandLineParts, 'out' | 'err' | 'signal' | 'script'>;
-type Values = Record<string, string | string[]>;
+export type Parts = Pick<CommandLineParts, 'out' | 'err' | 'signal' | 'script'>;
+export type Values = Record<string, string | string[]>;
 
 /** Exit status: 0 done, 1 rolled back, 2 not understood, 3 refused and nothing changed, 4 neither here nor there. */
 export async function runConvertCommand(flags: Values, parts: Parts): Promise<number> {
-  const { settings, json } = read(flags);
+  const { settings, json } = readSettings(flags);
   return finish(await convert(commandParts(parts), settings), json, parts);
 }
 
 /** As runConvertCommand. */
 export async function runRevertCommand(flags: Values, parts: Parts): Promise<number> {
-  const { settings, json } = read(flags);
+  const { settings, json } = readSettings(flags);
   return finish(await revert(commandParts(parts), { ...settings, force: flags['force'] === 'true' }), json, parts);
 }
 
-function read({ dryRun, output = 'text', timeout = '90' }: Values): {
+export function readSettings({ dryRun, output = 'text', timeout = '90' }: Values): {
   settings: { dryRun: boolean; timeoutMs: number };
   json: boolean;
 } {
@@ -57,13 +58,13 @@ function read({ dryRun, output = 'text', timeout = '90' }: Values): {
   return { settings: { dryRun: dryRun === 'true', timeoutMs: seconds * 1_000 }, json: output === 'json' };
 }
 
-function finish(outcome: Outcome, json: boolean, { out, err }: Parts): number {
+export function finish(outcome: Outcome, json: boolean, { out, err }: Parts): number {
   out(json ? JSON.stringify(outcome, null, 2) : outcomeText(outcome));
   if (!json && outcome.error !== undefined) err(`holdfast ${outcome.command}: ${outcome.error}`);
   return statusOf(outcome);
 }
 
-function commandParts({ err, signal, script }: Parts): CommandParts {
+export function commandParts({ err, signal, script }: Parts): CommandParts {
   return {
     host: nodeHost(signal),
     steadyHost: nodeHost(new AbortController().signal),

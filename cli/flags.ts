@@ -14,13 +14,34 @@ export interface Flag {
   readonly doc: string;
 }
 
-/** `--name value`, `--name=value`, `--switch`, `--no-switch`. Throws UsageError, with the nearest flag for an unknown one. */
-export function parseFlags(argv: readonly string[], flags: readonly Flag[]): Record<string, string | string[]> {
+/** What may stand in a command without dashes. */
+export interface Argument {
+  /** Key in the result. */
+  readonly key: string;
+  /** As the help names it, in capitals. */
+  readonly name: string;
+  readonly doc: string;
+}
+
+/**
+ * `--name value`, `--name=value`, `--switch`, `--no-switch`, and at most one argument without dashes where the command takes one.
+ * Throws UsageError, with the nearest flag for an unknown one.
+ */
+export function parseFlags(
+  argv: readonly string[],
+  flags: readonly Flag[],
+  positional?: Argument,
+): Record<string, string | string[]> {
   const byName = new Map(flags.map((flag) => [flag.name, flag]));
   const values: Record<string, string | string[]> = {};
   for (let i = 0; i < argv.length; i += 1) {
     const argument = argv[i]!;
-    if (!argument.startsWith('--')) throw new UsageError(`unexpected argument ${JSON.stringify(argument)}`);
+    if (!argument.startsWith('--')) {
+      if (positional === undefined || values[positional.key] !== undefined)
+        throw new UsageError(`unexpected argument ${JSON.stringify(argument)}`);
+      values[positional.key] = argument;
+      continue;
+    }
     const equals = argument.indexOf('=');
     const name = equals === -1 ? argument.slice(2) : argument.slice(2, equals);
     const negated = name.startsWith('no-') && byName.get(name.slice(3))?.value === undefined;

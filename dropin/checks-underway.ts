@@ -3,6 +3,8 @@ import type { Host } from './host.ts';
 import { hubOps, kubeadm, kubeletHealth, ours } from './places.ts';
 import { podsOf, podsPath, runningContainers } from './pods.ts';
 import { DropInError } from './errors.ts';
+import { parseMetrics } from './hub-metrics.ts';
+import type { Resumed } from './outcome.ts';
 import { waitUntil, type Progress } from './wait.ts';
 
 const protobuf = 'application/vnd.kubernetes.protobuf,application/json';
@@ -62,6 +64,52 @@ export async function waitForSync(host: Host, progress: Progress, node: string, 
         .join(' ');
     return (await uids(host.hub)) === (await uids(host.cloud)) ? undefined : 'they differ';
   });
+}
+
+export interface HubSettings {
+  readonly nodeName: string;
+  readonly timeoutMs: number;
+  readonly version: string;
+}
+
+/** The hub has been started anew: it is of this version, serves, and carries the kubelet's Lease. What its clients did meanwhile. */
+export async function verifyHub(host: Host, progress: Progress, settings: HubSettings): Promise<Resumed> {
+  const { nodeName, timeoutMs, version } = settings;
+  const metrics = async (): Promise<ReturnType<typeof parseMetrics>> =>
+    parseMetrics((await host.get(`${hubOps}/metrics`))?.body ?? '');
+  await waitUntil(host, progress, `the hub is Holdfast ${version}`, timeoutMs, async () =>
+    (await metrics()).value('holdfast_yurthub_build_info', { version }) === 1
+      ? undefined
+      : `another one answers; systemctl cat ${ours.unit} says what the unit starts`,
+  );
+  await waitUntil(host, progress, 'the hub reaches the cloud', timeoutMs, async () =>
+    (await metrics()).value('holdfast_yurthub_cloud_reachable') === 1 ? undefined : 'it does not yet',
+  );
+  await waitUntil(host, progress, 'the clients of the hub are back', timeoutMs, async () =>
+    ((await metrics()).value('holdfast_yurthub_view_watchers') ?? 0) > 0 ? undefined : 'none watches anything',
+  );
+  const before = await leaseVersion(host, nodeName);
+  await waitUntil(host, progress, "the kubelet has renewed the node's Lease", timeoutMs, async () =>
+    (await leaseVersion(host, nodeName)) === before ? 'it renews it every ten seconds' : undefined,
+  );
+  const now = await metrics();
+  const count = (name: string, labels: Record<string, string> = {}): number =>
+    now.value(`holdfast_yurthub_${name}`, labels) ?? 0;
+  return {
+    clientWatches: count('view_watchers'),
+    clientLists: count('front_requests_total', { verb: 'list' }),
+    upstreamLists: count('upstream_lists_total'),
+    upstreamWatches: count('upstream_watches_total'),
+  };
+}
+
+/** As the API server has it: the kubelet reaches that through the hub alone. */
+async function leaseVersion(host: Host, node: string): Promise<string> {
+  const path = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${node}`;
+  const { status, body } = await host.cloud.request({ method: 'GET', path });
+  if (status !== 200) throw new DropInError('ERR_DROPIN_CALL', `the node's Lease was answered with ${status}`);
+  const { metadata } = JSON.parse(body.toString('utf8')) as { metadata: { resourceVersion: string } };
+  return metadata.resourceVersion;
 }
 
 export interface VerifySettings {

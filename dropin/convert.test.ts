@@ -1,8 +1,8 @@
 // There and back on a node that is made of files and a model: whole, failed at each call, and killed at each call.
 import { readFileSync } from 'node:fs';
 import { convert, revert } from './convert.ts';
-import { DropInError } from './errors.ts';
 import { FakeNode, nodeName } from './fake-node.testing.ts';
+import { attempt, callsOf, changes, faultAt, patienceMs } from './faults.testing.ts';
 import type { Outcome } from './outcome.ts';
 import { ours } from './places.ts';
 
@@ -27,6 +27,7 @@ test('a node is converted, and reverted to what it was, byte for byte', async ()
   });
   expect(await revert(node.parts(), back)).toMatchObject({ outcome: 'done' });
   expect(node.state()).toBe(before);
+  expect(node.announced).toBe('');
 });
 
 test('the report of the hub is off the Lease when the node is given back, and what keeps it there keeps nothing else', async () => {
@@ -111,28 +112,6 @@ test('a container that is started anew meanwhile takes the conversion back', asy
   expect(node.state()).toBe(before);
 });
 
-/** Calls that a run makes, in order. */
-async function callsOf(run: (fault: (call: string) => void) => Promise<unknown>): Promise<string[]> {
-  const calls: string[] = [];
-  await run((call) => calls.push(call));
-  return calls;
-}
-
-/** Throws at the call of this number, and at all later ones if it is a kill. */
-function faultAt(number: number, kind: 'failure' | 'kill'): (call: string) => void {
-  let count = 0;
-  return (call) => {
-    count += 1;
-    if (count === number || (kind === 'kill' && count > number))
-      throw kind === 'kill' ? new Error('killed') : new DropInError('ERR_DROPIN_CALL', `${call} failed`);
-  };
-}
-
-/** To be killed at a call that only looks is to be killed at the next one that changes something. */
-const changes = (call: string): boolean => !/(stat|read|list|state|commandLine|get|machine)$/.test(call);
-/** Hundreds of conversions: seconds, but not on a machine that does ten other things. */
-const patienceMs = 300_000;
-
 function differences(where: string, before: string, fresh: FakeNode): string[] {
   return fresh.state() === before ? [] : [`${where}: the node is not as it was:\n${fresh.state()}`];
 }
@@ -141,8 +120,6 @@ function notConverted(where: string, { outcome, error }: Outcome, fresh: FakeNod
   const problems = outcome === 'done' ? fresh.problems() : [`${outcome}: ${error}`];
   return problems.map((problem) => `${where}: ${problem}`);
 }
-
-const attempt = (run: Promise<Outcome>): Promise<Outcome | undefined> => run.catch(() => undefined);
 
 test(
   'whichever call of a conversion fails, the node is converted or as it was',

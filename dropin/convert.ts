@@ -1,37 +1,17 @@
 // holdfast convert and holdfast revert: what they come to, from what is on the node and in the journal.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Conversion } from './conversion.ts';
 import { DropInError } from './errors.ts';
-import type { Archive } from './facts.ts';
 import { kubeletConf, nodeFacts, podsUnknown } from './facts.ts';
-import type { Files } from './files.ts';
-import type { Host } from './host.ts';
 import { clearLeftovers, Journal } from './journal.ts';
 import { kubeconfigAtHub } from './kubelet-conf.ts';
-import { exitStatus, type Outcome, type Verdict } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
 import { kubeadm, ours } from './places.ts';
 import { conversionPlan, describe, reversionPlan, type Step, type Tunnel } from './plan.ts';
 import { tunnelOf } from './tunnel.ts';
 import { isKubeProxy, podsOf, runningContainers, usesApi, type Pod } from './pods.ts';
-import { preflight, type Check } from './preflight.ts';
-import type { Progress } from './wait.ts';
-
-export interface CommandParts {
-  readonly host: Host;
-  /** For the way back, which nobody may interrupt. */
-  readonly steadyHost: Host;
-  readonly files: Files;
-  readonly progress: Progress;
-  readonly archive: Archive | undefined;
-  /** ISO 8601. */
-  readonly wallTime: () => string;
-}
-
-export interface CommandSettings {
-  readonly dryRun: boolean;
-  readonly timeoutMs: number;
-}
+import { preflight } from './preflight.ts';
+import { Run, type CommandParts, type CommandSettings } from './run.ts';
 
 export interface RevertSettings extends CommandSettings {
   /** Also with the API server out of reach. */
@@ -52,9 +32,15 @@ export async function convert(parts: CommandParts, settings: CommandSettings): P
   const run = new Run('convert', parts, settings);
   let journal = await Journal.open(files);
   if (journal?.phase === 'converted') {
+    if (journal.upgrade !== undefined) {
+      const { from, to } = journal.upgrade;
+      const cause = `an upgrade from Holdfast ${from} to ${to} was interrupted`;
+      run.checks = [{ name: 'upgrade', verdict: 'refused', cause, fix: `holdfast upgrade goes on with it.` }];
+      return run.outcome('refused', 'Nothing was changed.');
+    }
     if (archive === undefined || archive.version === journal.version)
       return run.outcome('done', 'This node is converted already. holdfast status says how it is.');
-    const fix = 'holdfast revert, and then convert from this archive.';
+    const fix = 'holdfast upgrade, from this archive.';
     const cause = `this node was converted with Holdfast ${journal.version}, and this is ${archive.version}`;
     run.checks = [{ name: 'version', verdict: 'refused', cause, fix }];
     return run.outcome('refused', 'Nothing was changed.');
@@ -62,8 +48,8 @@ export async function convert(parts: CommandParts, settings: CommandSettings): P
   if (journal?.phase === 'reverting' && !settings.dryRun) {
     progress.begin('An earlier run was on its way back: that comes to its end first');
     progress.end();
-    const error = await run.back(journal, reversionPlan(journal.version));
-    if (error !== undefined) return run.stranded(error);
+    const error = await takeBack(run, journal, reversionPlan(journal.version, journal.otherVersions()));
+    if (error !== undefined) return run.stranded(error, 'holdfast revert');
     journal = undefined;
   }
   const found = await look(parts);
@@ -92,7 +78,12 @@ export async function convert(parts: CommandParts, settings: CommandSettings): P
     await clearLeftovers(files);
     throw error;
   });
-  const error = await run.there(journal, plan, runningContainers(found.pods ?? []));
+  const underway = journal;
+  const error = await run.there(underway, async (conversion) => {
+    await underway.noteOnce('containers', async () => runningContainers(found.pods ?? []));
+    await conversion.there(plan);
+    await underway.setPhase('converted');
+  });
   if (error === undefined) {
     run.restartAdvised = (found.pods ?? []).filter((pod) => usesApi(pod) && !isKubeProxy(pod)).map(nameOf);
     return run.outcome(
@@ -102,8 +93,8 @@ export async function convert(parts: CommandParts, settings: CommandSettings): P
   }
   progress.begin('It failed, so everything is taken back');
   progress.end();
-  const worse = await run.back(journal, plan);
-  if (worse !== undefined) return run.stranded(`${error}; and on the way back: ${worse}`);
+  const worse = await takeBack(run, journal, plan);
+  if (worse !== undefined) return run.stranded(`${error}; and on the way back: ${worse}`, 'holdfast revert');
   return run.outcome('rolled-back', 'The conversion failed, and the node is as it was before.', error);
 }
 
@@ -116,7 +107,7 @@ export async function revert(parts: CommandParts, settings: RevertSettings): Pro
     if (!settings.dryRun) await clearLeftovers(files);
     return run.outcome('done', 'This node is not converted: there is nothing to take back.');
   }
-  const plan = reversionPlan(journal.version);
+  const plan = reversionPlan(journal.version, journal.otherVersions());
   run.steps = plan
     .toReversed()
     .filter(({ id, undo }) => undo.length > 0 && journal.hasBegun(id) && !journal.isUndone(id))
@@ -135,8 +126,8 @@ export async function revert(parts: CommandParts, settings: RevertSettings): Pro
     return run.outcome('refused', 'Nothing was changed.');
   }
   if (settings.dryRun) return run.outcome('done', 'Nothing was changed (--dry-run).');
-  const error = await run.back(journal, plan);
-  if (error !== undefined) return run.stranded(error);
+  const error = await takeBack(run, journal, plan);
+  if (error !== undefined) return run.stranded(error, 'holdfast revert');
   const since = Date.parse(journal.begunAt);
   run.restartAdvised = (found.pods ?? [])
     .filter((pod) => usesApi(pod) && !isKubeProxy(pod) && Date.parse(pod.status?.startTime ?? '') >= since)
@@ -144,76 +135,13 @@ export async function revert(parts: CommandParts, settings: RevertSettings): Pro
   return run.outcome('done', 'This node is as it was before it was converted.');
 }
 
-/** What was found, filled in as it goes, and made an outcome in the end. */
-class Run {
-  readonly #command: Outcome['command'];
-  readonly #parts: CommandParts;
-  readonly #settings: CommandSettings;
-  readonly #started: number;
-  #kubeletDownMs: number | undefined;
-  node: string | undefined;
-  checks: readonly Check[] = [];
-  steps: Outcome['steps'] = [];
-  restartAdvised: readonly string[] = [];
-
-  constructor(command: Outcome['command'], parts: CommandParts, settings: CommandSettings) {
-    this.#command = command;
-    this.#parts = parts;
-    this.#settings = settings;
-    this.#started = parts.host.now();
-  }
-
-  /** Undefined when it arrived; else why not. */
-  there(journal: Journal, steps: readonly Step[], containers: readonly string[]): Promise<string | undefined> {
-    return this.#carryOut(journal, this.#parts.host, async (conversion) => {
-      await journal.noteOnce('containers', async () => containers);
-      await conversion.there(steps);
-    });
-  }
-
-  back(journal: Journal, steps: readonly Step[]): Promise<string | undefined> {
-    return this.#carryOut(journal, this.#parts.steadyHost, (conversion) => conversion.back(steps));
-  }
-
-  stranded(error: string): Outcome {
-    const message =
-      'The way back did not come to its end. Mend what the error says, and run holdfast revert: it goes on from here.';
-    return this.outcome('stranded', message, error);
-  }
-
-  outcome(outcome: Verdict, message: string, error?: string): Outcome {
-    return {
-      command: this.#command,
-      outcome,
-      node: this.node,
-      dryRun: this.#settings.dryRun,
-      checks: this.checks,
-      steps: this.steps,
-      seconds: Math.round((this.#parts.host.now() - this.#started) / 10) / 100,
-      kubeletDownSeconds: this.#kubeletDownMs === undefined ? undefined : Math.round(this.#kubeletDownMs / 10) / 100,
-      restartAdvised: this.restartAdvised,
-      error,
-      message,
-    };
-  }
-
-  async #carryOut(
-    journal: Journal,
-    host: Host,
-    task: (conversion: Conversion) => Promise<void>,
-  ): Promise<string | undefined> {
-    const { timeoutMs } = this.#settings;
-    const { files, progress } = this.#parts;
-    const conversion = new Conversion({ host, files, progress, journal }, { nodeName: this.node ?? '', timeoutMs });
-    try {
-      await task(conversion);
-      return undefined;
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
-    } finally {
-      this.#kubeletDownMs = conversion.kubeletDownMs ?? this.#kubeletDownMs;
-    }
-  }
+/** Everything, and then the journal. Undefined when it arrived; else why not. */
+function takeBack(run: Run, journal: Journal, plan: readonly Step[]): Promise<string | undefined> {
+  return run.back(journal, async (conversion) => {
+    await journal.setPhase('reverting');
+    await conversion.undo(plan);
+    await journal.remove();
+  });
 }
 
 async function look({ host, files }: CommandParts): Promise<Found> {
@@ -237,5 +165,3 @@ function planFor({ archive }: CommandParts, { node, confText, pods, tunnel }: Fo
 }
 
 const nameOf = ({ metadata }: Pod): string => `${metadata.namespace}/${metadata.name}`;
-
-export const statusOf = ({ outcome }: Outcome): number => exitStatus[outcome];

@@ -25,6 +25,8 @@ export interface Archive {
   readonly folder: string;
   readonly version: string;
   readonly architecture: string;
+  /** Form of the hub's store that this version writes, and up to which it reads one. */
+  readonly storeFormat: number;
   /** Files that are not what the manifest says, or not there. */
   readonly damaged: readonly string[];
 }
@@ -38,12 +40,15 @@ export function ownArchive(script: string): Archive | undefined {
     name?: string;
     version?: string;
     architecture?: string;
+    storeFormat?: number;
     files?: Record<string, string>;
   };
-  const { name, version, architecture, files = {} } = manifest;
+  const { name, version, architecture, storeFormat = 1, files = {} } = manifest;
   if (name !== 'holdfast' || version === undefined || architecture === undefined) return undefined;
+  // It is going to be the name of a folder.
+  if (!/^[0-9A-Za-z][0-9A-Za-z.+-]*$/.test(version)) return undefined;
   const damaged = Object.entries(files).filter(([inside, digest]) => digestOf(path.join(folder, inside)) !== digest);
-  return { folder, version, architecture, damaged: damaged.map(([inside]) => inside) };
+  return { folder, version, architecture, storeFormat, damaged: damaged.map(([inside]) => inside) };
 }
 
 function digestOf(file: string): string | undefined {

@@ -16,13 +16,15 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { alwaysValid, generateKeyPair, issueCertificate } from '../runtime/x509/certificate.ts';
-import type { CommandParts } from './convert.ts';
 import { DropInError } from './errors.ts';
 import type { Archive } from './facts.ts';
 import { NodeFiles, type Files } from './files.ts';
 import type { Answer, ApiRequest, Host, UnitState } from './host.ts';
-import { currentLink, kubeadm, ours } from './places.ts';
+import { currentLink, kubeadm, ours, prefix, versionFolder } from './places.ts';
+import type { Kubeadm } from './kubeadm-program.ts';
 import { isKubeProxy, type Pod } from './pods.ts';
+import type { CommandParts } from './run.ts';
+import type { UpgradeParts } from './upgrade.ts';
 
 export const nodeName = 'edge-1';
 const wants = '/etc/systemd/system/multi-user.target.wants';
@@ -33,9 +35,18 @@ export class FakeNode {
   cloudReachable = true;
   /** The Lease carries what a hub adds to it. */
   leaseHasReport = false;
+  /** The version that the Node says, '' for none: in the cloud, so no part of `state`. */
+  announced = '';
   /** What the kubelet was started with; '' when it does not run. */
   #kubeletAt: string = kubeadm.kubeconfig;
   #hubActive = false;
+  /** Of the program that the hub was started from. */
+  #hubVersion = '';
+  /** No cluster knows the token. */
+  joinFails = false;
+  /** A hub of this version starts, and is never ready. */
+  brokenVersion = '';
+  readonly #kubeconfig: string;
   #loaded = { hub: false, dropIn: false };
   #uid = 0;
   #nowMs = 0;
@@ -58,21 +69,66 @@ export class FakeNode {
       ],
       users: [{ name: 'u', user: { 'client-certificate': certificate, 'client-key': certificate } }],
     };
-    this.#write(kubeadm.kubeconfig, JSON.stringify(kubeconfig));
+    this.#kubeconfig = JSON.stringify(kubeconfig);
+    this.#write(kubeadm.kubeconfig, this.#kubeconfig);
     this.#write('/etc/systemd/system/other.service', 'not ours');
     this.#write(`${wants}/keep`, '');
     for (const folder of ['/run/systemd/system', '/var/lib', '/opt', '/usr/local'])
       mkdirSync(this.#at(folder), { recursive: true });
-    const folder = path.join(this.root, 'unpacked');
-    mkdirSync(path.join(folder, 'systemd'), { recursive: true });
-    mkdirSync(path.join(folder, 'bin'));
-    writeFileSync(path.join(folder, 'systemd', ours.unit), '[Unit]\n');
-    writeFileSync(path.join(folder, 'bin', 'holdfast'), '#!/bin/sh\n', { mode: 0o755 });
-    this.archive = { folder, version: '1.2.3', architecture: 'x64', damaged: [] };
+    this.archive = this.archiveOf('1.2.3');
     this.#pods = [
       this.#pod('default', 'app', {}),
       this.#pod('kube-system', 'kube-proxy-1', { 'k8s-app': 'kube-proxy' }),
     ];
+  }
+
+  /** As it is before kubeadm. */
+  unjoin(): void {
+    rmSync(this.#at('/etc/kubernetes'), { recursive: true });
+    this.#write('/run/containerd/containerd.sock', '');
+    this.#kubeletAt = '';
+    this.#pods = [];
+  }
+
+  /** kubeadm on this machine; it refuses where a join has left something, as the real one does. */
+  kubeadm(fault: (call: string) => void = () => undefined): Kubeadm {
+    return {
+      version: async () => 'v1.34.4',
+      isRunning: async () => false,
+      join: async () => {
+        fault('kubeadm.join');
+        if (existsSync(this.#at('/etc/kubernetes'))) throw new DropInError('ERR_DROPIN_CALL', 'FileAvailable');
+        if (this.joinFails) throw new DropInError('ERR_DROPIN_CALL', 'could not find a JWS signature');
+        this.#write(kubeadm.bootstrapKubeconfig, 'secret');
+        fault('kubeadm.bootstrapped');
+        this.#write(kubeadm.kubeconfig, this.#kubeconfig);
+        this.#pods = [this.#pod('kube-system', 'kube-proxy-1', { 'k8s-app': 'kube-proxy' })];
+        this.#kubeletAt = kubeadm.kubeconfig;
+        fault('kubeadm.joined');
+        rmSync(this.#at(kubeadm.bootstrapKubeconfig));
+      },
+      reset: async () => {
+        fault('kubeadm.reset');
+        rmSync(this.#at('/etc/kubernetes'), { recursive: true, force: true });
+        this.#pods = [];
+        this.#kubeletAt = '';
+      },
+    };
+  }
+
+  /** As a user unpacks it. */
+  archiveOf(version: string, storeFormat = 1, unit = '[Unit]\n'): Archive {
+    const folder = path.join(this.root, 'unpacked', version);
+    for (const inside of ['systemd', 'bin']) mkdirSync(path.join(folder, inside), { recursive: true });
+    writeFileSync(path.join(folder, 'manifest.json'), JSON.stringify({ version, storeFormat, unit }));
+    writeFileSync(path.join(folder, 'systemd', ours.unit), unit);
+    writeFileSync(path.join(folder, 'bin', 'holdfast'), `#!/bin/sh\n# ${version}\n`, { mode: 0o755 });
+    return { folder, version, architecture: 'x64', storeFormat, damaged: [] };
+  }
+
+  /** As `parts`, for an upgrade to this archive. */
+  upgradeParts(archive: Archive, fault?: (call: string) => void): UpgradeParts {
+    return { ...this.parts(fault), withArchive: (use) => use(archive) };
   }
 
   remove(): void {
@@ -110,29 +166,31 @@ export class FakeNode {
     this.#startKubelet();
   }
 
-  /** Everything that a conversion could have changed, as text. The kube-proxy pod may be another one, but not other. */
+  /**
+   * Everything that a conversion could have changed, as text, the same for two nodes that are alike. The kube-proxy pod may be
+   * another one, but not other.
+   */
   state(): string {
     const tree = (folder: string): string[] =>
       readdirSync(this.#at(folder), { withFileTypes: true }).flatMap((entry) => {
         const file = path.posix.join(folder, entry.name);
-        if (file === '/unpacked') return [];
+        if (file === '/unpacked' || file === '/kubelet-client-current.pem') return [];
         const mode = (lstatSync(this.#at(file)).mode & 0o7777).toString(8);
         if (entry.isDirectory()) return [`${file}/ ${mode}`, ...tree(file)];
         if (entry.isSymbolicLink()) return [`${file} -> ${readlinkSync(this.#at(file))}`];
-        // Certificates and the journal's times differ between nodes, not between two looks at one.
         return [`${file} ${mode} ${readFileSync(this.#at(file), 'utf8')}`];
       });
     const pods = this.#pods.map(
       (pod) =>
         `${pod.metadata.labels?.['k8s-app'] ?? pod.metadata.name} at ${pod.at} ${isKubeProxy(pod) ? '' : pod.metadata.uid}`,
     );
-    return [...tree('/'), `kubelet ${this.#kubeletAt}`, `hub ${this.#hubActive} ${this.#loaded.hub}`, ...pods].join(
-      '\n',
-    );
+    const hub = `hub ${this.#hubActive} ${this.#loaded.hub} ${this.#hubActive ? this.#hubVersion : ''}`;
+    const state = [...tree('/'), `kubelet ${this.#kubeletAt}`, hub, ...pods].join('\n');
+    return state.replaceAll(this.root, '');
   }
 
   /** What has to hold on a converted node. */
-  problems(): string[] {
+  problems(version = '1.2.3'): string[] {
     const found: string[] = [];
     if (this.#kubeletAt !== ours.kubeconfig) found.push(`the kubelet uses ${this.#kubeletAt}`);
     if (!this.#hubActive || !this.#enabled()) found.push('the hub does not run, or not after a boot');
@@ -141,8 +199,15 @@ export class FakeNode {
     if (this.#pods[0]?.metadata.uid !== '1') found.push('the application was touched');
     if (readlinkSync(this.#at(ours.command)) !== `${currentLink}/bin/holdfast`)
       found.push('the command leads elsewhere');
-    if (readFileSync(this.#at('/opt/holdfast/1.2.3/bin/holdfast'), 'utf8') === '') found.push('no program');
+    if (!existsSync(this.#at(`${versionFolder(version)}/bin/holdfast`))) found.push('no program');
+    if (this.announced !== version) found.push(`the Node says ${this.announced}`);
+    if (this.#hubVersion !== version) found.push(`the hub is ${this.#hubVersion}`);
     return found;
+  }
+
+  /** Of Holdfast, as folders. */
+  versions(): string[] {
+    return readdirSync(this.#at(prefix)).filter((name) => name !== path.basename(currentLink));
   }
 
   /** As a kubelet whose containers die when it is restarted. */
@@ -176,7 +241,7 @@ export class FakeNode {
         stop: async () => {
           this.#hubActive = false;
         },
-        restart: async () => this.#startKubelet(),
+        restart: async (unit) => (unit === ours.unit ? this.#startHub() : this.#startKubelet()),
       },
       cloud: {
         request: async (request) => {
@@ -193,8 +258,15 @@ export class FakeNode {
       get: async (url) => {
         if (url.includes(':10248')) return this.#kubeletWell() ? { status: 200, body: 'ok' } : undefined;
         if (!this.#hubActive) return undefined;
+        if (this.#hubVersion === this.brokenVersion) return { status: 500, body: 'not ready' };
         const watchers = this.#kubeletAt === ours.kubeconfig ? 7 : 0;
-        return { status: 200, body: `holdfast_yurthub_view_watchers ${watchers}\n` };
+        const metrics = {
+          [`build_info{version="${this.#hubVersion}"}`]: 1,
+          view_watchers: watchers,
+          cloud_reachable: Number(this.cloudReachable),
+        };
+        const lines = Object.entries(metrics).map(([name, value]) => `holdfast_yurthub_${name} ${value}\n`);
+        return { status: 200, body: lines.join('') };
       },
       commandLine: async () => ['/usr/bin/kubelet', `--kubeconfig=${this.#kubeletAt}`],
       machine: async () => ({
@@ -211,13 +283,17 @@ export class FakeNode {
     };
   }
 
-  async #answer({ method, path: url }: ApiRequest): Promise<Answer> {
+  async #answer({ method, path: url, body }: ApiRequest): Promise<Answer> {
     const json = (value: unknown): Answer => ({ status: 200, body: Buffer.from(JSON.stringify(value)) });
     if (method === 'PATCH') {
-      if (url !== `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${nodeName}`)
-        return { status: 403, body: Buffer.from('{}') };
-      // A hub that still runs adds it again.
-      this.leaseHasReport = this.#hubActive || this.#kubeletAt === ours.kubeconfig;
+      if (url.includes('/leases/')) {
+        // A hub that still runs adds it again.
+        this.leaseHasReport = this.#hubActive || this.#kubeletAt === ours.kubeconfig;
+        return json({});
+      }
+      if (url !== `/api/v1/nodes/${nodeName}`) return { status: 403, body: Buffer.from('{}') };
+      const { metadata } = body as { metadata: { annotations: Record<string, string | null> } };
+      this.announced = metadata.annotations['holdfast.dev/converted'] ?? '';
       return json({});
     }
     if (method === 'DELETE') {
@@ -227,6 +303,9 @@ export class FakeNode {
       this.#pods.push(this.#pod('kube-system', `kube-proxy-${this.#uid}`, { 'k8s-app': 'kube-proxy' }));
       return json({});
     }
+    // A kubelet that is well renews it.
+    if (url.includes('/leases/'))
+      return json({ metadata: { resourceVersion: String(this.#kubeletWell() ? this.#nowMs : 0) } });
     if (url.startsWith('/api/v1/pods')) return json({ items: this.#pods });
     if (url === `/api/v1/nodes/${nodeName}`)
       return json({
@@ -267,6 +346,7 @@ export class FakeNode {
   #startHub(): void {
     this.#hubActive = true;
     this.leaseHasReport = true;
+    this.#hubVersion = readlinkSync(this.#at(currentLink));
     mkdirSync(this.#at(`${ours.data}/store`), { recursive: true });
     mkdirSync(this.#at('/run/holdfast'), { recursive: true });
     writeFileSync(this.#at(ours.hubCa), 'ca');

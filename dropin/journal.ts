@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { DropInError } from './errors.ts';
 import type { Entry, Files } from './files.ts';
-import { ours } from './places.ts';
+import { currentLink, ours, prefix } from './places.ts';
 
 /** converting: on the way there. converted: arrived. reverting: on the way back, from wherever it was. */
 export type Phase = 'converting' | 'converted' | 'reverting';
@@ -17,9 +17,21 @@ export interface Before {
   readonly bytes?: string;
 }
 
+/** A change of the version that is not over. */
+export interface Upgrade {
+  readonly from: string;
+  readonly to: string;
+  /** The new version was on the node before. */
+  readonly toWasThere: boolean;
+  /** The unit's file is replaced by that of the new version, and on the way back by that of the old one. */
+  readonly replacesUnit: boolean;
+  /** It failed, or was given up: on the way back. */
+  readonly back: boolean;
+}
+
 interface Document {
   format: 1;
-  /** Version of Holdfast that began it. */
+  /** Version of Holdfast that is installed. */
   version: string;
   phase: Phase;
   /** ISO 8601, by the node's clock. */
@@ -31,7 +43,11 @@ interface Document {
   before: Before[];
   /** What a step has to remember, by a key of its own. */
   notes: Record<string, readonly string[]>;
+  upgrade?: Upgrade;
 }
+
+/** Steps of an upgrade have names of their own, and are forgotten when it is over. */
+export const upgradeStepPrefix = 'upgrade-';
 
 const journalFile = path.join(ours.journal, 'journal.json');
 
@@ -98,6 +114,34 @@ export class Journal {
     await this.#save();
   }
 
+  get upgrade(): Upgrade | undefined {
+    return this.#document.upgrade;
+  }
+
+  beginUpgrade(upgrade: Upgrade): Promise<void> {
+    return this.#replace({ ...withoutUpgrade(this.#document), upgrade });
+  }
+
+  async turnUpgradeBack(): Promise<void> {
+    const { upgrade } = this.#document;
+    if (upgrade === undefined || upgrade.back) return;
+    this.#document.upgrade = { ...upgrade, back: true };
+    await this.#save();
+  }
+
+  /** `version` is the one that runs now. When it rejects the upgrade goes on being underway. */
+  endUpgrade(version: string): Promise<void> {
+    return this.#replace({ ...withoutUpgrade(this.#document), version });
+  }
+
+  /** Versions that were put on the node, the present one left out; those that were there before are not ours. */
+  otherVersions(): string[] {
+    return this.#document.before
+      .filter(({ path: file, entry }) => path.dirname(file) === prefix && file !== currentLink && entry === undefined)
+      .map(({ path: file }) => path.basename(file))
+      .filter((version) => version !== this.#document.version);
+  }
+
   hasBegun(step: string): boolean {
     return this.#document.begun.includes(step);
   }
@@ -138,7 +182,8 @@ export class Journal {
   async saveBefore(file: string): Promise<void> {
     if (this.before(file) !== undefined) return;
     const entry = await this.#files.stat(file);
-    const bytes = entry?.kind === 'file' ? `before-${this.#document.before.length + 1}` : undefined;
+    const taken = this.#document.before.map(({ bytes: name }) => Number(name?.slice('before-'.length) ?? 0));
+    const bytes = entry?.kind === 'file' ? `before-${Math.max(0, ...taken) + 1}` : undefined;
     if (bytes !== undefined) {
       const content = await this.#files.read(file);
       await this.#files.write(path.join(ours.journal, bytes), content ?? '', { mode: 0o600 });
@@ -168,6 +213,12 @@ export class Journal {
     await this.#files.write(file, content, entry);
   }
 
+  /** What was made at this path is gone again, and need not be taken back. Only where nothing was before. */
+  async forget(file: string): Promise<void> {
+    this.#document.before = this.#document.before.filter(({ path: known }) => known !== file);
+    await this.#save();
+  }
+
   /** The last thing that is left of a conversion. */
   async remove(): Promise<void> {
     // The journal itself first: without it the rest means nothing, and a later run clears it away.
@@ -175,9 +226,26 @@ export class Journal {
     await clearLeftovers(this.#files);
   }
 
+  async #replace(document: Document): Promise<void> {
+    const before = this.#document;
+    this.#document = document;
+    await this.#save().catch((error: unknown) => {
+      this.#document = before;
+      throw error;
+    });
+  }
+
   async #save(): Promise<void> {
     await this.#files.write(journalFile, `${JSON.stringify(this.#document, null, 1)}\n`, { mode: 0o600 });
   }
+}
+
+function withoutUpgrade(document: Document): Document {
+  const others = (steps: readonly string[]): string[] => steps.filter((step) => !step.startsWith(upgradeStepPrefix));
+  const { begun, done, undone } = document;
+  const rest = { ...document, begun: others(begun), done: others(done), undone: others(undone) };
+  delete rest.upgrade;
+  return rest;
 }
 
 /** What a run that was killed at its very end, or its very beginning, left of the journal's folder. Only without a journal. */

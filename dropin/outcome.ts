@@ -13,8 +13,18 @@ export const exitStatus = {
 
 export type Verdict = keyof typeof exitStatus;
 
+/** What there was to do after a restart of the hub, from the restart until the kubelet had renewed its Lease. */
+export interface Resumed {
+  /** Open watches of local clients. */
+  readonly clientWatches: number;
+  /** Lists that local clients asked for; none means that each went on where it was. */
+  readonly clientLists: number;
+  readonly upstreamLists: number;
+  readonly upstreamWatches: number;
+}
+
 export interface Outcome {
-  readonly command: 'convert' | 'revert';
+  readonly command: 'convert' | 'revert' | 'upgrade' | 'join';
   readonly outcome: Verdict;
   readonly node: string | undefined;
   readonly dryRun: boolean;
@@ -24,6 +34,9 @@ export interface Outcome {
   readonly seconds: number;
   /** Until the kubelet's health port said ok again. */
   readonly kubeletDownSeconds: number | undefined;
+  /** Until the hub was ready again. */
+  readonly hubDownSeconds: number | undefined;
+  readonly resumed: Resumed | undefined;
   /** Pods of this node that ask the API server in a way that a restart of theirs would change, NAMESPACE/NAME. */
   readonly restartAdvised: readonly string[];
   /** Why, if it was not done. */
@@ -54,5 +67,13 @@ export function outcomeText(outcome: Outcome): string {
         : 'These pods know the API server by the address of the hub; start them anew:';
     lines.push(why, ...outcome.restartAdvised.map((pod) => `  ${pod}`));
   }
+  const { resumed, hubDownSeconds } = outcome;
+  if (resumed !== undefined)
+    lines.push(
+      `The hub was away for ${hubDownSeconds} s; since then ${resumed.clientWatches} watches of clients go on, ${resumed.clientLists} lists were asked for ` +
+        `(at the API server: ${resumed.upstreamWatches} watches, ${resumed.upstreamLists} lists).`,
+    );
   return lines.join('\n');
 }
+
+export const statusOf = ({ outcome }: Outcome): number => exitStatus[outcome];

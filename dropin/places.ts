@@ -2,6 +2,8 @@
 
 export const kubeadm = {
   kubeconfig: '/etc/kubernetes/kubelet.conf',
+  /** Until the kubelet has a certificate of its own; a bootstrap token is in it. */
+  bootstrapKubeconfig: '/etc/kubernetes/bootstrap-kubelet.conf',
   clusterCa: '/etc/kubernetes/pki/ca.crt',
   apiServerManifest: '/etc/kubernetes/manifests/kube-apiserver.yaml',
   kubeletUnit: 'kubelet.service',
@@ -9,6 +11,8 @@ export const kubeadm = {
 
 export const ours = {
   unit: 'holdfast-node.service',
+  /** Set up by hand, where the tunnel agent does not run in the hub's process. */
+  agentUnit: 'holdfast-tunnel-agent.service',
   unitFile: '/etc/systemd/system/holdfast-node.service',
   /** Read by the unit. In /run, so that a reboot ends what stands in it. */
   untilRebootFile: '/run/holdfast-node.env',
@@ -20,10 +24,16 @@ export const ours = {
   data: '/var/lib/holdfast',
   /** Journal and backups: root's alone, and inside `data`, so that nothing of ours is elsewhere. */
   journal: '/var/lib/holdfast/convert',
+  /** There while `holdfast join` is underway. */
+  joining: '/var/lib/holdfast/joining',
+  storeFormat: '/var/lib/holdfast/store/format',
   hubCa: '/var/lib/holdfast/hub-ca.crt',
   command: '/usr/local/bin/holdfast',
   plugin: '/usr/local/bin/kubectl-holdfast',
 } as const;
+
+/** Of the Node: the version of Holdfast on it. `holdfast uninstall` and `holdfast status` go by it. */
+export const convertedAnnotation = 'holdfast.dev/converted';
 
 export const hubUrl = 'https://127.0.0.1:10261';
 export const hubOps = 'http://127.0.0.1:10267';
@@ -38,6 +48,8 @@ export const hubPorts: readonly (readonly [port: number, what: string])[] = [
 export const prefix = '/opt/holdfast';
 export const versionFolder = (version: string): string => `${prefix}/${version}`;
 export const currentLink = `${prefix}/current`;
+/** Where `holdfast upgrade` unpacks an archive, for as long as it takes. */
+export const unpackFolder = `${prefix}/.unpacked`;
 
 /** On the node's Lease: what it saw of its peers (peers/report.ts). */
 export const reportAnnotation = 'holdfast.dev/peers';

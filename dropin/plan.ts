@@ -1,7 +1,16 @@
 // What a conversion changes, as data: steps in order, each with the way there and the way back. Pure: the same facts give the
 // same plan, which is what --dry-run prints and what a second run after a crash goes by.
 import path from 'node:path';
-import { currentLink, kubeadm, ours, prefix, reportAnnotation, versionFolder } from './places.ts';
+import {
+  convertedAnnotation,
+  currentLink,
+  kubeadm,
+  ours,
+  prefix,
+  reportAnnotation,
+  unpackFolder,
+  versionFolder,
+} from './places.ts';
 
 /** Each may be carried out again, whatever part of it was done before. */
 export type Action =
@@ -18,6 +27,10 @@ export type Action =
   | { readonly kind: 'enable-unit' | 'start-unit' | 'stop-unit' | 'disable-unit'; readonly unit: string }
   /** Unless the kubelet runs with this kubeconfig already. Waits until it is well, and uses it. */
   | { readonly kind: 'restart-kubelet'; readonly kubeconfig: string }
+  /** And waits until it is ready. */
+  | { readonly kind: 'restart-hub' }
+  /** On the Node, in the cloud; without a version it is taken away. `back`: only if the cloud can be asked. */
+  | { readonly kind: 'announce'; readonly version: string | undefined; readonly back?: true }
   /** New kube-proxy pods on this node, which read their configuration anew. `only`: if that step had begun. */
   | { readonly kind: 'renew-kube-proxy'; readonly note: string; readonly only?: string }
   /** What the hub added to the kubelet's renewals of this node's Lease. */
@@ -25,6 +38,8 @@ export type Action =
   | { readonly kind: 'await-hub' }
   /** What the kubelet is going to ask for is in the hub, and the same as in the cloud. */
   | { readonly kind: 'await-sync' }
+  /** The hub is of this version, its clients have come back, and the kubelet has renewed the Lease through it. */
+  | { readonly kind: 'verify-hub'; readonly version: string }
   /** The node is Ready, its kubelet uses the hub, and no container of another pod was started anew. */
   | { readonly kind: 'verify' };
 
@@ -122,22 +137,26 @@ export function conversionPlan(facts: PlanFacts): Step[] {
     ],
     'kube-proxy': [{ kind: 'renew-kube-proxy', note: 'proxy-there' }],
     verify: [{ kind: 'verify' }],
+    announce: [{ kind: 'announce', version }],
   };
   return reversionPlan(version)
     .filter(({ id }) => id !== 'kube-proxy' || facts.kubeProxy)
     .map((step) => ({ ...step, apply: apply[step.id] ?? [] }));
 }
 
-/** The steps with the way back alone, which needs nothing but the version that was installed. */
-export function reversionPlan(version: string): Step[] {
+/** The steps with the way back alone, which needs nothing but the versions that were installed: the present one, and earlier ones. */
+export function reversionPlan(version: string, earlier: readonly string[] = []): Step[] {
   const step = (id: string, title: string, undo: readonly Action[] = []): Step => ({ id, title, apply: [], undo });
   return [
+    // First, so that nobody takes from the cluster what a node is about to rely on.
+    step('announce', 'Say on the Node that it has Holdfast', [{ kind: 'announce', version: undefined, back: true }]),
     step('program', `Install Holdfast ${version} in ${prefix}`, [
       restore(ours.plugin),
       restore(ours.command),
       restore(path.dirname(ours.command)),
       restore(currentLink),
-      { kind: 'restore', path: versionFolder(version), whole: true },
+      ...[version, ...earlier].map((each): Action => ({ kind: 'restore', path: versionFolder(each), whole: true })),
+      { kind: 'remove', path: unpackFolder },
       restore(prefix),
     ]),
     step('settings', 'Write the settings of the hub, and the kubeconfig that names it', [
@@ -204,6 +223,12 @@ export function describe(action: Action): string {
       return `systemctl disable ${action.unit}`;
     case 'restart-kubelet':
       return `systemctl restart ${kubeadm.kubeletUnit}, which then uses ${action.kubeconfig}`;
+    case 'restart-hub':
+      return `systemctl restart ${ours.unit}, and wait until the hub is ready`;
+    case 'announce':
+      return action.version === undefined
+        ? `take the annotation ${convertedAnnotation} off the Node`
+        : `annotate the Node: ${convertedAnnotation}=${action.version}`;
     case 'renew-kube-proxy':
       return "delete this node's kube-proxy pod; its DaemonSet makes a new one";
     case 'forget-report':
@@ -212,6 +237,8 @@ export function describe(action: Action): string {
       return 'wait until the hub is ready';
     case 'await-sync':
       return 'wait until the hub shows the same pods as the API server';
+    case 'verify-hub':
+      return `check: the hub is ${action.version}, its clients are back, and the kubelet renews the node's Lease through it`;
     case 'verify':
       return 'check: node Ready, kubelet at the hub, no container of another pod restarted';
     default:

@@ -17,7 +17,7 @@ import { archiveFiles } from './contents.ts';
 import { LockFile } from './lock-file.ts';
 
 const root = path.join(__dirname, '..');
-const release = { version: '1.2.3', architecture: 'x64' } as const;
+const release = { version: '1.2.3', architecture: 'x64', storeFormat: 1 } as const;
 const lock = new LockFile(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
 const outside = lock.closure('classic-level', ['napi-macros']);
 let folder: string;

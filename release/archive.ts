@@ -14,6 +14,8 @@ export type ArchiveFile =
 export interface Release {
   readonly version: string;
   readonly architecture: Architecture;
+  /** The form of the hub's store that this version writes, and up to which it reads one. */
+  readonly storeFormat: number;
 }
 
 /** manifest.json in the archive's folder. `dropin/` reads it on the node. */
@@ -23,7 +25,8 @@ export interface Manifest extends Release {
   readonly files: Readonly<Record<string, string>>;
 }
 
-export const archiveName = ({ version, architecture }: Release): string => `holdfast-${version}-linux-${architecture}`;
+export const archiveName = ({ version, architecture }: Pick<Release, 'version' | 'architecture'>): string =>
+  `holdfast-${version}-linux-${architecture}`;
 
 /** Uncompressed tar. */
 export function archiveTar(release: Release, files: readonly ArchiveFile[]): Buffer {
@@ -37,6 +40,7 @@ export function archiveEntries(release: Release, files: readonly ArchiveFile[], 
     name: 'holdfast',
     version: release.version,
     architecture: release.architecture,
+    storeFormat: release.storeFormat,
     files: Object.fromEntries(sorted.flatMap((file) => ('content' in file ? [[file.path, sha256(file.content)]] : []))),
   };
   const all: ArchiveFile[] = [

@@ -8,7 +8,7 @@ import { baseLayer } from './base-layer.ts';
 import { holdfastImage, imageName } from './holdfast-image.ts';
 import { imageArchive } from './oci-image.ts';
 
-const release = { version: '1.2.3', architecture: 'arm64' } as const;
+const release = { version: '1.2.3', architecture: 'arm64', storeFormat: 1 } as const;
 const libraries = [
   'libc.so.6',
   'libm.so.6',

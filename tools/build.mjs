@@ -1,5 +1,8 @@
 // Bundles the program: dist/holdfast.mjs, and beside it dist/holdfast-controllers.mjs.
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { bundle } from './bundle.mjs';
 
-await bundle(path.join(import.meta.dirname, '..'), 'dist');
+const root = path.join(import.meta.dirname, '..');
+const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+await bundle(root, 'dist', version);

@@ -40,9 +40,8 @@ const cloudApart = {
 const banner =
   "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
 
-/** Writes the files of the program into `folder`. Gives their names, the executable's first, and those of the packages in them. */
-export async function bundle(root, folder) {
-  const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+/** Writes the files of the program into `folder`; `version` is what it says that it is. Gives their names, the executable's first, and those of the packages in them. */
+export async function bundle(root, folder, version) {
   const common = {
     absWorkingDir: root,
     bundle: true,

@@ -16,11 +16,12 @@ import { imageArchive } from '../release/oci-image.ts';
 import { sbomText } from '../release/sbom.ts';
 import { writeTar } from '../release/tar.ts';
 import { readManifests } from '../install/manifests.ts';
+import { storeFormat } from '../yurthub/store/store-format.ts';
 import { bundle, outside as outsidePackages } from './bundle.mjs';
 
-const usage = `npm run release -- [--arch x64|arm64] [--out FOLDER] [--debian-root FOLDER]
+const usage = `npm run release -- [--arch x64|arm64] [--version VERSION] [--out FOLDER] [--debian-root FOLDER]
 
-Both architectures without --arch, into dist/release by default. Each archive holds all that a host needs: its own Node.js, the
+Both architectures without --arch, the version of package.json without --version, into dist/release by default. Each archive holds all that a host needs: its own Node.js, the
 program, systemd units, manifests, licences and a bill of materials. The same checkout gives the same bytes. Beside the archives: the
 bill of materials, the Helm chart, and for the architecture of this machine the container image.
 
@@ -35,6 +36,7 @@ const root = path.join(import.meta.dirname, '..');
 const { values } = parseArgs({
   options: {
     arch: { type: 'string' },
+    version: { type: 'string' },
     out: { type: 'string' },
     'debian-root': { type: 'string' },
     help: { type: 'boolean', short: 'h' },
@@ -48,8 +50,9 @@ const out = path.resolve(values.out ?? path.join(root, 'dist', 'release'));
 mkdirSync(out, { recursive: true });
 
 const project = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+project.version = values.version ?? project.version;
 const lock = new LockFile(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
-const { files: programFiles, packages: inside } = await bundle(root, out);
+const { files: programFiles, packages: inside } = await bundle(root, out, project.version);
 const program = programFiles.map((name) => ({ name, content: readFileSync(path.join(out, name)) }));
 for (const name of programFiles) rmSync(path.join(out, name));
 // Headers for building the native part, which is built already.
@@ -82,7 +85,7 @@ for (const architecture of values.arch === undefined ? architectures : [values.a
     packages,
     sbom,
   });
-  const release = { version: project.version, architecture };
+  const release = { version: project.version, architecture, storeFormat };
   const name = archiveName(release);
   const bytes = compress(archiveTar(release, files));
   write(`${name}.tar.gz`, bytes);

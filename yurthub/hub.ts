@@ -285,10 +285,12 @@ export class Hub {
       clock,
       metrics: ofViews,
     });
+    const frontMetrics = new FrontMetrics(metrics);
+    frontMetrics.build.set({ version }, 1);
     const front = new Front(
       {
         log: log.child('front'),
-        metrics: new FrontMetrics(metrics),
+        metrics: frontMetrics,
         clock,
         certificates,
         trust: new ClientTrustFiles({ log, clock }, files),

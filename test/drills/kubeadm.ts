@@ -3,10 +3,12 @@
 import type { Drill } from './drill.ts';
 import { installed } from './kubeadm/install.ts';
 import { interrupted } from './kubeadm/interrupted.ts';
+import { joined } from './kubeadm/join.ts';
 import { offline } from './kubeadm/offline.ts';
 import { refused } from './kubeadm/refused.ts';
 import { Stage } from './kubeadm/stage.ts';
 import { thereAndBack } from './kubeadm/there-and-back.ts';
+import { upgraded } from './kubeadm/upgrade.ts';
 
 export const kubeadm: Drill = {
   name: 'kubeadm',
@@ -20,6 +22,8 @@ export const kubeadm: Drill = {
     if (wanted('b')) await report.part('(b) there, and a reboot without the cloud', () => offline(stage));
     if (wanted('c')) await report.part('(c) there and back while pods serve', () => thereAndBack(stage));
     if (wanted('d')) await report.part('(d) killed on the way', () => interrupted(stage));
+    if (wanted('e')) await report.part('(e) another version', () => upgraded(stage));
+    if (wanted('f')) await report.part('(f) a machine that comes later', () => joined(stage));
     // Last: it takes the rights of nodes, which the stage gave them, along.
     if (only.has('i') || (only.size === 0 && !stage.quick))
       await report.part('(i) the cloud side, there and back', () => installed(stage));

@@ -19,6 +19,7 @@ export type RefusalReason = (typeof refusalReasons)[number];
 export class FrontMetrics {
   readonly #requests: readonly Tally[];
   readonly #refusals: Counter<'reason'>;
+  readonly build: Gauge<'version'>;
   readonly connections: Gauge;
   readonly streams: Tally;
   readonly upgrades: Gauge;
@@ -29,6 +30,7 @@ export class FrontMetrics {
   readonly stalled: Counter;
 
   constructor(metrics: Metrics) {
+    this.build = metrics.gauge('holdfast_yurthub_build_info', 'Always 1; the label is the version.', ['version']);
     this.#requests = metrics.tallies(
       'holdfast_yurthub_front_requests_total',
       'Requests of local clients that are over, by verb class and by class of the answer.',

@@ -8,6 +8,7 @@ import path from 'node:path';
 import type { Log } from '../../runtime/log.ts';
 import { StoreOpenError } from '../errors.ts';
 import { classifyFailure, errorText } from './failure-class.ts';
+import { formatOf, storeFormat, storeFormatName, writeFormat } from './store-format.ts';
 
 // `level` is ClassicLevel under Node.js, but its types leave out what browsers lack: repair and compactRange. (Importing
 // classic-level itself would load LevelDB's native part as soon as the bundle starts, for `holdfast --help` as well.)
@@ -36,7 +37,7 @@ const blockBytes = 16 * 1024;
 export type Recovery = 'none' | 'repaired' | 'set_aside';
 
 /**
- * Opens `directory`, made if it is missing. With `damaged` it is repaired first.
+ * Opens `directory`, made if it is missing. With `damaged` it is repaired first. What a later version wrote is set aside.
  * Throws StoreOpenError (locked, no access) and, when the disk is full, what LevelDB threw: neither is mended by repair.
  */
 export async function openLevelFolder(
@@ -46,6 +47,32 @@ export async function openLevelFolder(
   damaged: boolean,
 ): Promise<{ handle: LevelHandle; recovery: Recovery }> {
   await makeWritable(directory);
+  const opened = await openFolder(log, directory, tuning, damaged);
+  if ((await formatOf(directory, 0)) !== storeFormat)
+    await writeFormat(directory).catch((error: unknown) => {
+      // A full disk: the next start tries again, and until then only a version that does not exist yet would read it wrongly.
+      log.warn('the format of the store could not be written down', { directory, error: errorText(error) });
+    });
+  return opened;
+}
+
+async function openFolder(
+  log: Log,
+  directory: string,
+  tuning: LevelTuning,
+  damaged: boolean,
+): Promise<{ handle: LevelHandle; recovery: Recovery }> {
+  const format = await formatOf(directory, storeFormat);
+  if (format > storeFormat) {
+    await takeLock(log, directory);
+    log.error('the store is of a later version; it is set aside, and filled again from the API server', {
+      directory,
+      format,
+      known: storeFormat,
+    });
+    await setAside(directory);
+    return { handle: await openHandle(directory, tuning, true), recovery: 'set_aside' };
+  }
   const names = await databaseFiles(directory);
   if (names.length === 0) return { handle: await openHandle(directory, tuning, true), recovery: 'none' };
   if (!damaged) {
@@ -179,6 +206,8 @@ async function databaseFiles(directory: string): Promise<string[]> {
     segmentsName,
     keyCheckName,
     `${keyCheckName}.new`,
+    storeFormatName,
+    `${storeFormatName}.new`,
   ]);
   return names.filter((name) => !others.has(name));
 }

@@ -118,10 +118,25 @@ export class KubeadmCluster {
 
   /** A further machine, joined and Ready. */
   async addNode(name: string, settings: SiteSettings = {}): Promise<KubeadmMachine> {
-    const node = await this.#addMachine(name, settings);
+    const node = await this.addMachine(name, settings);
     await this.#join(node);
     await this.waitForNode(name);
     return node;
+  }
+
+  /** Booted, with the images that every node needs; it has not joined. */
+  async addMachine(name: string, settings: SiteSettings): Promise<KubeadmMachine> {
+    if (!/^[a-z][a-z0-9-]{0,30}$/.test(name)) throw new TypeError(`not a node name: ${name}`);
+    if (this.#state.nodes.some((node) => node.name === name)) throw new TypeError(`there is a machine ${name} already`);
+    this.#state.nodes.push({ name, index: this.#state.nextIndex, settings });
+    this.#state.nextIndex += 1;
+    writeState(this.dir, this.#state);
+    const archives = JSON.parse(readFileSync(path.join(this.dir, 'nodes', 'images.json'), 'utf8')) as ImageArchives;
+    const machine = this.machine(name);
+    const { address } = this.controlPlane;
+    await machine.create({ name: controlPlaneName, address }, archives.pause);
+    for (const file of archives.everywhere) await machine.importArchive(file);
+    return machine;
   }
 
   async waitForNode(name: string, deadlineMs = 120_000): Promise<void> {
@@ -157,32 +172,17 @@ export class KubeadmCluster {
     const controlPlaneOnly = images.controlPlane.map((image) => writeImage(image, folder));
     writeFileSync(path.join(this.dir, 'nodes', 'images.json'), JSON.stringify({ pause: images.pause, everywhere }));
     step('images are written');
-    const plane = await this.#addMachine(controlPlaneName, {});
+    const plane = await this.addMachine(controlPlaneName, {});
     for (const file of controlPlaneOnly) await plane.importArchive(file);
     step('the control plane has booted and its images');
     // Beside kubeadm init, which mostly waits.
-    const joining = Promise.all(nodes.map(([name, settings]) => this.#addMachine(name, settings)));
+    const joining = Promise.all(nodes.map(([name, settings]) => this.addMachine(name, settings)));
     const [machines] = await Promise.all([joining, this.#init(plane)]);
     step('kubeadm init');
     for (const machine of machines) await this.#join(machine);
     step('kubeadm join');
     await Promise.all([plane, ...machines].map(({ name }) => this.waitForNode(name)));
     step('all nodes are Ready');
-  }
-
-  /** Booted, with the images that every node needs. */
-  async #addMachine(name: string, settings: SiteSettings): Promise<KubeadmMachine> {
-    if (!/^[a-z][a-z0-9-]{0,30}$/.test(name)) throw new TypeError(`not a node name: ${name}`);
-    if (this.#state.nodes.some((node) => node.name === name)) throw new TypeError(`there is a machine ${name} already`);
-    this.#state.nodes.push({ name, index: this.#state.nextIndex, settings });
-    this.#state.nextIndex += 1;
-    writeState(this.dir, this.#state);
-    const archives = JSON.parse(readFileSync(path.join(this.dir, 'nodes', 'images.json'), 'utf8')) as ImageArchives;
-    const machine = this.machine(name);
-    const { address } = this.controlPlane;
-    await machine.create({ name: controlPlaneName, address }, archives.pause);
-    for (const file of archives.everywhere) await machine.importArchive(file);
-    return machine;
   }
 
   async #init(plane: KubeadmMachine): Promise<void> {

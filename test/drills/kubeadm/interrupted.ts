@@ -14,7 +14,7 @@ export async function interrupted(stage: Stage): Promise<void> {
     for (const command of ['convert', 'revert'] as const)
       await report.check(`round ${round}: ${command} is killed, and run again`, async () => {
         const afterMs = Math.round(Math.random() * spans[command]);
-        const killed = await killAfter(stage, command, afterMs);
+        const killed = await killAfter(stage, [command], afterMs);
         // From the archive as it was unpacked: what was installed may be half gone.
         await stage.succeed([command]);
         if (command === 'revert') await stage.expectSame(before);
@@ -28,8 +28,13 @@ export async function interrupted(stage: Stage): Promise<void> {
 }
 
 /** False if it had ended by then. */
-async function killAfter({ node, command }: Stage, verb: string, afterMs: number): Promise<boolean> {
-  await node.startProcess('holdfast', [command, verb]);
+export async function killAfter(
+  { node, command }: Stage,
+  args: readonly string[],
+  afterMs: number,
+  program = command,
+): Promise<boolean> {
+  await node.startProcess('holdfast', [program, ...args]);
   await new Promise((resolve) => setTimeout(resolve, afterMs));
   const killed = node.processId('holdfast') !== undefined;
   await node.kill9('holdfast');

@@ -16,10 +16,17 @@ import { hubManifests } from '../hub-manifests.ts';
 import { expectThat, type Report } from '../report.ts';
 import { applicationManifests } from './application.ts';
 
+/** As a user's shell would have it: neither Node.js on the path nor a variable of this process. */
+export const bareEnvironment = ['env', '-i', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'];
 /** On the node; hostPath of the client's pod. */
 const clientFolder = '/var/lib/drill-client';
-const unpackedIn = '/var/lib/unpacked';
+export const unpackedIn = '/var/lib/unpacked';
 const nodeName = 'a1';
+
+interface Release {
+  archive: string;
+  image: string;
+}
 
 interface Pod {
   metadata: { name: string; uid: string; labels?: Record<string, string>; deletionTimestamp?: string };
@@ -34,23 +41,28 @@ export class Stage {
   readonly report: Report;
   readonly cluster: KubeadmCluster;
   readonly node: KubeadmMachine;
-  /** The command of the unpacked archive, on the node. */
+  /** The unpacked archive, on the node. */
+  readonly folder: string;
+  /** The command in it. */
   readonly command: string;
-  /** The release's container image, as a file of the host. */
+  /** The release's archive and container image, as files of the host. */
+  readonly archive: string;
   readonly image: string;
 
-  private constructor(context: DrillContext, cluster: KubeadmCluster, command: string, image: string) {
+  private constructor(context: DrillContext, cluster: KubeadmCluster, folder: string, release: Release) {
     this.quick = context.quick;
     this.report = context.report;
     this.cluster = cluster;
     this.node = cluster.machine(nodeName);
-    this.command = command;
-    this.image = image;
+    this.folder = folder;
+    this.command = `${folder}/bin/holdfast`;
+    this.archive = release.archive;
+    this.image = release.image;
   }
 
   static async build(context: DrillContext): Promise<Stage> {
     const { report } = context;
-    const { archive, image } = await makeRelease();
+    const release = await makeRelease();
     // The second node is at another site, with the same address.
     const nodes = context.quick ? { [nodeName]: { lan: 7 } } : { [nodeName]: { lan: 7 }, b1: { lan: 7 } };
     const cluster = await KubeadmCluster.up({ nodes, say: (line) => report.say(line) });
@@ -61,9 +73,9 @@ export class Stage {
     }
     const node = cluster.machine(nodeName);
     await node.enter(['mkdir', '-p', unpackedIn]);
-    await node.enter(['tar', '-xzf', archive, '-C', unpackedIn]);
+    await node.enter(['tar', '-xzf', release.archive, '-C', unpackedIn]);
     const folder = (await node.enter(['ls', unpackedIn])).trim();
-    const stage = new Stage(context, cluster, `${unpackedIn}/${folder}/bin/holdfast`, image);
+    const stage = new Stage(context, cluster, `${unpackedIn}/${folder}`, release);
     await create(cluster.api, hubManifests([]));
     mkdirSync(node.file(clientFolder), { recursive: true });
     await create(
@@ -75,10 +87,11 @@ export class Stage {
     return stage;
   }
 
-  /** As a user's shell would have it: neither Node.js on the path nor a variable of this process. */
   holdfast(args: readonly string[], program = this.command, env: readonly string[] = []): Promise<RunResult> {
-    const bare = ['env', '-i', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...env];
-    return runFully(this.node.enterArgv([...bare, program, ...args]), { mayFail: true, timeoutMs: 180_000 });
+    return runFully(this.node.enterArgv([...bareEnvironment, ...env, program, ...args]), {
+      mayFail: true,
+      timeoutMs: 180_000,
+    });
   }
 
   /** Runs convert or revert, which has to succeed; what it said, as JSON. */
@@ -95,16 +108,16 @@ export class Stage {
    * What must be the same before a conversion and after a reversion: names, modes, owners, link targets and digests of everything
    * in the folders that a node's configuration, its units and our program are in.
    */
-  async snapshot(): Promise<string> {
+  async snapshot(machine = this.node): Promise<string> {
     const places =
       'etc/kubernetes etc/systemd usr/lib/systemd etc/default etc/cni usr/local/bin opt etc/holdfast var/lib/holdfast ' +
       'run/holdfast run/holdfast-node.env var/lib/kubelet/config.yaml var/lib/kubelet/kubeadm-flags.env';
     const script = `cd / && find ${places} -printf '%p %y %m %U %G %l\\n' 2>/dev/null | sort; find ${places} -type f -exec sha256sum {} + 2>/dev/null | sort -k 2`;
-    return this.node.enter(['sh', '-c', script]);
+    return machine.enter(['sh', '-c', script]);
   }
 
-  async expectSame(before: string): Promise<string> {
-    const after = await this.snapshot();
+  async expectSame(before: string, machine = this.node): Promise<string> {
+    const after = await this.snapshot(machine);
     const lines = (text: string): Set<string> => new Set(text.split('\n'));
     const [old, now] = [lines(before), lines(after)];
     const changes = [
@@ -183,12 +196,13 @@ export function isReady({ status }: Pod): boolean {
   return status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') ?? false;
 }
 
-/** As npm run release makes them, for this machine. */
-async function makeRelease(): Promise<{ archive: string; image: string }> {
+/** As npm run release makes them, for this machine; of another version beside them. */
+export async function makeRelease(version?: string): Promise<Release> {
   const root = projectRoot();
+  const other = version === undefined ? [] : ['--version', version, '--out', path.join(root, 'dist', 'release-other')];
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    [path.join(root, 'tools', 'release.mjs'), '--arch', process.arch],
+    [path.join(root, 'tools', 'release.mjs'), '--arch', process.arch, ...other],
     { cwd: root },
   );
   const files = stdout.split('\n').map((line) => path.join(root, line.split(/\s/)[0] ?? ''));
