@@ -9,7 +9,14 @@ import { flagHelp, parseFlags, type Argument, type Flag } from './flags.ts';
 import { installFlags, runInstallCommand, runUninstallCommand, uninstallFlags } from './install.ts';
 import { joinArgument, joinFlags, runJoinCommand } from './join.ts';
 import { hubFlags, runNodeCommand, runRotateKeyCommand } from './node.ts';
-import { runDiagnoseCommand, runPreflightOfflineCommand, runStatusCommand, statusFlags } from './status.ts';
+import {
+  lookFlags,
+  runDiagnoseCommand,
+  runPreflightOfflineCommand,
+  runStatusCommand,
+  statusArgument,
+  statusFlags,
+} from './status.ts';
 import type { Terminal } from './terminal.ts';
 import { runUpgradeCommand, upgradeArgument } from './upgrade.ts';
 import { runTunnelAgentCommand, runTunnelServerCommand, tunnelAgentFlags, tunnelServerFlags } from './tunnel.ts';
@@ -107,19 +114,21 @@ const commands: Readonly<Record<string, Command>> = {
     run: (flags, parts) => runUpgradeCommand(flags, parts),
   },
   status: {
-    summary: 'How this node is: hub, cloud, what is kept and what waits. Works without the cloud.',
+    summary:
+      'How this node is, without the cloud as well: hub, cloud, what is kept and what waits. In the cloud: how all nodes are.',
     flags: statusFlags,
+    argument: statusArgument,
     run: (flags, parts) => runStatusCommand(flags, parts),
   },
   diagnose: {
     summary: 'Check this node: each finding with its cause and what to do. Works without the cloud.',
-    flags: statusFlags,
+    flags: lookFlags,
     run: (flags, parts) => runDiagnoseCommand(flags, parts),
   },
   'preflight-offline': {
     summary:
       'Would every pod of this node come back after a reboot with the cloud gone? If not, which, why, and what to do.',
-    flags: statusFlags,
+    flags: lookFlags,
     run: (flags, parts) => runPreflightOfflineCommand(flags, parts),
   },
   'rotate-key': {

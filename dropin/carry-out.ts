@@ -6,7 +6,7 @@ import type { Files } from './files.ts';
 import type { Host } from './host.ts';
 import type { Journal } from './journal.ts';
 import type { Resumed } from './outcome.ts';
-import { convertedAnnotation, kubeadm, ours, reportAnnotation } from './places.ts';
+import { convertedAnnotation, hubAnnotation, kubeadm, ours, reportAnnotation } from './places.ts';
 import { describe, type Action } from './plan.ts';
 import { isKubeProxy, isReady, podsOf } from './pods.ts';
 import { waitUntil, type Progress } from './wait.ts';
@@ -163,7 +163,11 @@ export class Actions {
   async #announce(version: string | undefined, isBack: boolean): Promise<void> {
     const { host } = this.#parts;
     const { nodeName } = this.#settings;
-    const body = { metadata: { annotations: { [convertedAnnotation]: version ?? null } } };
+    const annotations = {
+      [convertedAnnotation]: version ?? null,
+      ...(version === undefined ? { [hubAnnotation]: null } : {}),
+    };
+    const body = { metadata: { annotations } };
     try {
       const { status } = await host.cloud.request({ method: 'PATCH', path: `/api/v1/nodes/${nodeName}`, body });
       if (status >= 400)

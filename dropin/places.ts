@@ -51,5 +51,8 @@ export const currentLink = `${prefix}/current`;
 /** Where `holdfast upgrade` unpacks an archive, for as long as it takes. */
 export const unpackFolder = `${prefix}/.unpacked`;
 
+/** On the Node: what its hub says of itself (kube/hub-report.ts). */
+export const hubAnnotation = 'holdfast.dev/hub';
+
 /** On the node's Lease: what it saw of its peers (peers/report.ts). */
 export const reportAnnotation = 'holdfast.dev/peers';

@@ -102,6 +102,8 @@ export function conversionPlan(facts: PlanFacts): Step[] {
   const file = (place: string, content: string, mode: number): Action => ({ kind: 'file', path: place, content, mode });
   const apply: Readonly<Record<string, readonly Action[]>> = {
     program: [
+      // First, so that nobody takes from the cluster what a node is about to rely on.
+      { kind: 'announce', version },
       { kind: 'folder', path: prefix, mode: 0o755 },
       { kind: 'tree', path: versionFolder(version), from: facts.archive },
       { kind: 'link', path: currentLink, target: version },
@@ -137,7 +139,6 @@ export function conversionPlan(facts: PlanFacts): Step[] {
     ],
     'kube-proxy': [{ kind: 'renew-kube-proxy', note: 'proxy-there' }],
     verify: [{ kind: 'verify' }],
-    announce: [{ kind: 'announce', version }],
   };
   return reversionPlan(version)
     .filter(({ id }) => id !== 'kube-proxy' || facts.kubeProxy)
@@ -148,8 +149,6 @@ export function conversionPlan(facts: PlanFacts): Step[] {
 export function reversionPlan(version: string, earlier: readonly string[] = []): Step[] {
   const step = (id: string, title: string, undo: readonly Action[] = []): Step => ({ id, title, apply: [], undo });
   return [
-    // First, so that nobody takes from the cluster what a node is about to rely on.
-    step('announce', 'Say on the Node that it has Holdfast', [{ kind: 'announce', version: undefined, back: true }]),
     step('program', `Install Holdfast ${version} in ${prefix}`, [
       restore(ours.plugin),
       restore(ours.command),
@@ -158,6 +157,7 @@ export function reversionPlan(version: string, earlier: readonly string[] = []):
       ...[version, ...earlier].map((each): Action => ({ kind: 'restore', path: versionFolder(each), whole: true })),
       { kind: 'remove', path: unpackFolder },
       restore(prefix),
+      { kind: 'announce', version: undefined, back: true },
     ]),
     step('settings', 'Write the settings of the hub, and the kubeconfig that names it', [
       restore(ours.kubeconfig),

@@ -26,11 +26,12 @@ const requiredBuiltins = {
 const apartFiles = {
   'controllers/run.ts': 'holdfast-controllers.mjs',
   'install/run.ts': 'holdfast-install.mjs',
+  'fleet/run.ts': 'holdfast-fleet.mjs',
 };
 const cloudApart = {
   name: 'cloud-apart',
   setup(builder) {
-    builder.onResolve({ filter: /\/(controllers|install)\/run\.ts$/ }, ({ kind, path: name }) => {
+    builder.onResolve({ filter: /\/(controllers|install|fleet)\/run\.ts$/ }, ({ kind, path: name }) => {
       const file = apartFiles[name.replace(/^(\.\.\/)+/, '')];
       return kind === 'dynamic-import' && file !== undefined ? { path: `./${file}`, external: true } : undefined;
     });

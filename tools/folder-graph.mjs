@@ -18,6 +18,8 @@ export const allowedImports = {
   'embedded-apiserver': ['kube', 'runtime'],
   // The cloud's side of pools and of nodes that are judged.
   controllers: ['peers', 'kube', 'runtime'],
+  // `holdfast status` in the cloud: reads Nodes as controllers do.
+  fleet: ['controllers', 'kube', 'runtime'],
   // Takes a node over and gives it back; knows the daemons by their units, ports and files alone.
   dropin: ['kube', 'runtime'],
   // Puts the cloud side into a cluster: reaches it as the controllers do, and changes files of a host as the drop-in does.
@@ -26,6 +28,7 @@ export const allowedImports = {
     'install',
     'dropin',
     'controllers',
+    'fleet',
     'yurthub',
     'health',
     'tunnel-agent',
@@ -39,6 +42,7 @@ export const allowedImports = {
   test: [
     'release',
     'install',
+    'fleet',
     'dropin',
     'cli',
     'yurthub',

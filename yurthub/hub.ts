@@ -5,6 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { isIPv6, type AddressInfo } from 'node:net';
 import { LinkedAbort } from '../runtime/linked-abort.ts';
+import { hubReportText } from '../kube/hub-report.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
@@ -234,6 +235,16 @@ export class Hub {
         metrics,
         clock,
         leaseAnnotation: () => neighbours.leaseAnnotation(),
+        report: () =>
+          hubReportText({
+            version,
+            cloudSince: new Date(uplink.cloud.sinceMs).toISOString(),
+            lists: views.status().views,
+            objects: views.status().objects,
+            bytes: store.usage().bytes,
+            ...writes.counts(),
+            roundTripMs: uplink.roundTripMs,
+          }),
       },
       {
         nodeName,

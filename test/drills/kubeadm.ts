@@ -1,6 +1,7 @@
 // A node of a cluster that kubeadm made is taken over by the release archive while its pods serve, lives through a reboot without
 // the cloud, and is given back as it was; also where the command is killed, and where a step fails.
 import type { Drill } from './drill.ts';
+import { fleet } from './kubeadm/fleet.ts';
 import { installed } from './kubeadm/install.ts';
 import { interrupted } from './kubeadm/interrupted.ts';
 import { joined } from './kubeadm/join.ts';
@@ -23,9 +24,11 @@ export const kubeadm: Drill = {
     if (wanted('c')) await report.part('(c) there and back while pods serve', () => thereAndBack(stage));
     if (wanted('d')) await report.part('(d) killed on the way', () => interrupted(stage));
     if (wanted('e')) await report.part('(e) another version', () => upgraded(stage));
-    if (wanted('f')) await report.part('(f) a machine that comes later', () => joined(stage));
+    // Minutes each: in the full form, or when asked for by letter.
+    const long = (letter: string): boolean => only.has(letter) || (wanted(letter) && !context.quick);
+    if (long('f')) await report.part('(f) a machine that comes later', () => joined(stage));
+    if (long('g')) await report.part('(g) the fleet, as the cloud sees it', () => fleet(stage));
     // Last: it takes the rights of nodes, which the stage gave them, along.
-    if (only.has('i') || (only.size === 0 && !stage.quick))
-      await report.part('(i) the cloud side, there and back', () => installed(stage));
+    if (long('i')) await report.part('(i) the cloud side, there and back', () => installed(stage));
   },
 };

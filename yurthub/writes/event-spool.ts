@@ -58,6 +58,10 @@ export class EventSpool {
     this.#measure();
   }
 
+  get size(): number {
+    return this.#places.size;
+  }
+
   get isEmpty(): boolean {
     return this.#places.size === 0;
   }

@@ -108,6 +108,7 @@ export class WritesBench {
   readonly views = new FakeViews();
   readonly clock = new ManualClock();
   leaseAnnotation: LeaseAnnotation | undefined;
+  report: string | undefined;
   metrics = new Metrics();
   store!: OpenedStore;
   writes!: OfflineWrites;
@@ -151,6 +152,7 @@ export class WritesBench {
         metrics,
         clock,
         leaseAnnotation: () => this.leaseAnnotation,
+        report: () => this.report,
       },
       {
         nodeName: 'edge1',

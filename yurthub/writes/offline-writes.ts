@@ -18,6 +18,7 @@ import { EventWrites } from './event-writes.ts';
 import { type WriteKind, type WriteMetrics, writeMetrics } from './metrics.ts';
 import { NodeLease } from './node-lease.ts';
 import { needsCloud, readObject, RefusedError } from './request-object.ts';
+import { ReportedStatus } from './reported-status.ts';
 import { routeOf } from './route.ts';
 import { SavedDecisions } from './saved-decisions.ts';
 import { SavedTokens, type Sealing } from './saved-tokens.ts';
@@ -33,6 +34,8 @@ export interface OfflineWritesParts {
   readonly clock: Clock;
   /** What the next renewal of the node's Lease is to carry; undefined: nothing is added or taken away. */
   readonly leaseAnnotation: () => LeaseAnnotation | undefined;
+  /** What the Node is to carry of the hub; undefined for nothing. */
+  readonly report: () => string | undefined;
 }
 
 export interface OfflineWritesSettings {
@@ -55,6 +58,7 @@ export class OfflineWrites {
   readonly #metrics: WriteMetrics;
   readonly #lease: NodeLease;
   readonly #annotatedLease: AnnotatedLease;
+  readonly #reportedStatus: ReportedStatus;
   readonly #status: StatusWrites;
   readonly #spool: EventSpool;
   readonly #events: EventWrites;
@@ -70,6 +74,7 @@ export class OfflineWrites {
     const inner = { ...parts, metrics: this.#metrics };
     this.#lease = new NodeLease(parts.store, settings.nodeName);
     this.#annotatedLease = new AnnotatedLease({ ...inner, annotation: parts.leaseAnnotation });
+    this.#reportedStatus = new ReportedStatus(parts);
     this.#status = new StatusWrites(inner, { maxBodyBytes });
     const { eventSpoolMaxCount: maxCount, eventSpoolMaxBytes: maxBytes } = settings;
     this.#spool = new EventSpool(inner, { maxCount, maxBytes });
@@ -96,6 +101,11 @@ export class OfflineWrites {
     return this.#status.overlay;
   }
 
+  /** What is kept for, and has not reached, the cloud. */
+  counts(): { readonly tokens: number; readonly waiting: number } {
+    return { tokens: this.#tokens.size, waiting: this.#spool.size + this.#status.overlay.size };
+  }
+
   /** Status of every pod that was written here and that the cloud does not have yet. */
   *podStatuses(): Iterable<{ uid: string; status: KubeObject }> {
     for (const { resource, uid, written } of this.#status.overlay.entries())
@@ -117,7 +127,12 @@ export class OfflineWrites {
       const isLocal = kind === 'event' && this.#events.belongsToSpool(info);
       if (!isLocal && this.#parts.uplink.cloud.reachable) {
         const send = (what: Buffer): Promise<UpstreamReply | undefined> => this.#fetch(request, what);
-        const reply = kind === 'lease' ? await this.#annotatedLease.renew(request, info, body, send) : await send(body);
+        const reply =
+          kind === 'lease'
+            ? await this.#annotatedLease.renew(request, info, body, send)
+            : kind === 'status'
+              ? await this.#reportedStatus.patch(request, info, body, send)
+              : await send(body);
         if (reply !== undefined) {
           await this.#keep(kind, request, info, body, reply);
           sendReply(response, reply);

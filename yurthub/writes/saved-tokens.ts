@@ -37,6 +37,10 @@ export class SavedTokens {
     this.#maxCount = settings.maxCount;
   }
 
+  get size(): number {
+    return this.#keys.size;
+  }
+
   async load(): Promise<void> {
     const saved: { key: string; at: bigint }[] = [];
     for await (const [key, value] of this.#parts.store.entries(prefix))

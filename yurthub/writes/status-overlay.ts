@@ -50,6 +50,10 @@ export class StatusOverlay implements Overlay {
     this.#parts = parts;
   }
 
+  get size(): number {
+    return this.#entries.size;
+  }
+
   async load(): Promise<void> {
     for await (const [key, value] of this.#parts.store.entries(prefix)) {
       try {

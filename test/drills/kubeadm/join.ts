@@ -59,6 +59,10 @@ export async function joined(stage: Stage): Promise<void> {
     expectThat(converted && watches > 0, text);
     return `${watches} watches`;
   });
+  await report.check('given back, it is a node without the hub', async () => {
+    await machine.enter([...bareEnvironment, '/usr/local/bin/holdfast', 'revert']);
+    await cluster.waitForNode(machineName, 60_000);
+  });
 }
 
 /** As an administrator would, with the command in standard input. cgroup version 1 is all that kubeadm's check complains of. */

@@ -47,13 +47,14 @@ export async function upgraded(stage: Stage): Promise<void> {
     expectThat(now === next, `holdfast says ${now}`);
     return `${seconds} s, the hub was away for ${hubDownSeconds} s; since then ${JSON.stringify(resumed)}`;
   });
-  await report.check('a version that does not work is left again by itself', async () => {
-    const broken = await brokenArchive(stage, archive, `${first}-broken`);
-    const { error = '' } = await run(['upgrade', broken, '--timeout', '5'], 1);
-    const now = await version(stage);
-    expectThat(now === next, `after the way back holdfast says ${now}`);
-    return error.split('\n')[0];
-  });
+  if (!quick)
+    await report.check('a version that does not work is left again by itself', async () => {
+      const broken = await brokenArchive(stage, archive, `${first}-broken`);
+      const { error = '' } = await run(['upgrade', broken, '--timeout', '30'], 1);
+      const now = await version(stage);
+      expectThat(now === next, `after the way back holdfast says ${now}`);
+      return error.split('\n')[0];
+    });
   await report.check('a version that cannot read the store is refused', async () => {
     const older = await changedArchive(stage, archive, `${first}-older`, (manifest) => (manifest.storeFormat = 0));
     const { checks } = await run(['upgrade', older], 3);
