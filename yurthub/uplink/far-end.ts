@@ -118,12 +118,17 @@ export class FarEnd {
   }
 }
 
-/** Times so small that tests wait for events and not for them. */
+/**
+ * Times so small that tests wait for events and not for them, and so large where silence is judged that a machine that stalls is not taken
+ * for a silent path: the far end stalls with it. Tests of silence say how long they wait.
+ */
 export const quickSettings = {
   ...defaultUplinkSettings,
   dialTimeoutMs: 5_000,
   unansweredMs: 100,
-  pingTimeoutMs: 500,
+  pingTimeoutMs: 60_000,
+  startTimeoutMs: 60_000,
+  forgottenMs: 60_000,
   probeMinMs: 20,
   probeMaxMs: 40,
 };

@@ -57,6 +57,9 @@ async function forgetfulRelay(port: number): Promise<{ port: number; forget: () 
   return { port: (server.address() as net.AddressInfo).port, forget };
 }
 
+/** Silence is the reason here. A machine that stalls for as long looks like it: what is not yet cut is asked until it answers. */
+const judged = { pingTimeoutMs: 1_000 };
+
 const answer: FarHandler = (_request, response) => response.end('live');
 
 async function ask(hub: TestUplink, target = '/a', kind: 'node' | 'bearer' = 'node'): Promise<string> {
@@ -67,8 +70,7 @@ async function ask(hub: TestUplink, target = '/a', kind: 'node' | 'bearer' = 'no
 
 test('refusal: lost at once, refused at once without being sent, and live again by itself', async () => {
   const relay = await relayTo((await farEnd(answer)).port);
-  // Silence must not be the reason, however slow this machine is.
-  const hub = await hubOf([`https://127.0.0.1:${relay.port}`], { pingTimeoutMs: 60_000 });
+  const hub = await hubOf([`https://127.0.0.1:${relay.port}`]);
   expect(await ask(hub)).toBe('live');
   await relay.cut('refuse');
   await hub.cloud(false);
@@ -84,25 +86,23 @@ test('refusal: lost at once, refused at once without being sent, and live again 
 
 test('black hole: a request that is under way is given up by silence; healing brings the old connections back', async () => {
   const relay = await relayTo((await farEnd(answer)).port);
-  const hub = await hubOf([`https://127.0.0.1:${relay.port}`]);
-  expect(await ask(hub)).toBe('live');
+  const hub = await hubOf([`https://127.0.0.1:${relay.port}`], judged);
+  await hub.answers(() => ask(hub), 'live');
   await relay.cut('blackhole');
   await expect(ask(hub)).rejects.toMatchObject({ code: 'ERR_CLOUD_UNREACHABLE', sent: true });
   expect(hub.uplink.cloud.reachable).toBe(false);
   await relay.heal();
-  await hub.cloud(true);
-  expect(await ask(hub)).toBe('live');
-  expect(await hub.metric('holdfast_yurthub_upstream_losses_total{reason="silent"}')).toBe(1);
+  await hub.answers(() => ask(hub), 'live');
+  expect(await hub.labels('holdfast_yurthub_upstream_losses_total', 'reason')).toEqual(['silent']);
 });
 
 test('black hole from the start: not reachable, and live when the link comes', async () => {
   const relay = await relayTo((await farEnd(answer)).port);
   await relay.cut('blackhole');
-  const hub = await hubOf([`https://127.0.0.1:${relay.port}`]);
+  const hub = await hubOf([`https://127.0.0.1:${relay.port}`], { ...judged, startTimeoutMs: 800 });
   await hub.cloud(false);
   await relay.heal();
-  await hub.cloud(true);
-  expect(await ask(hub)).toBe('live');
+  await hub.answers(() => ask(hub), 'live');
 });
 
 test('black hole from the start, with a round trip from before: known long before a ping would be overdue', async () => {
@@ -123,8 +123,8 @@ test('black hole from the start, with a round trip from before: known long befor
 
 test('an idle connection that dies in a black hole is found by the idle ping', async () => {
   const relay = await relayTo((await farEnd(answer)).port);
-  const hub = await hubOf([`https://127.0.0.1:${relay.port}`], { idlePingMs: 50 });
-  expect(await ask(hub)).toBe('live');
+  const hub = await hubOf([`https://127.0.0.1:${relay.port}`], { ...judged, idlePingMs: 50 });
+  await hub.answers(() => ask(hub), 'live');
   await relay.cut('blackhole');
   await hub.cloud(false);
   expect(await hub.metric('holdfast_yurthub_cloud_reachable')).toBe(0);
@@ -136,7 +136,7 @@ test('half-open: the path works and the old connections do not; streams on them 
     response.write('event');
   });
   const relay = await forgetfulRelay(far.port);
-  const hub = await hubOf([`https://127.0.0.1:${relay.port}`], { idlePingMs: 50 });
+  const hub = await hubOf([`https://127.0.0.1:${relay.port}`], { pingTimeoutMs: 3_000, idlePingMs: 50 });
   const { body } = await hub.uplink.stream({
     method: 'GET',
     target: '/api/v1/pods?watch=1',
@@ -161,7 +161,7 @@ test('a connection that is forgotten beside a living path: a read is sent again 
     if (request.socket === forgotten && request.url !== '/first') return;
     response.end('live');
   });
-  const settings = { pingTimeoutMs: 10_000, forgottenMs: 50, forgottenIdleMs: 0 };
+  const settings = { forgottenMs: 50, forgottenIdleMs: 0 };
   const hub = await hubOf([far.url], settings);
   expect(await ask(hub, '/first')).toBe('live');
   expect(await ask(hub, '/second')).toBe('live');
@@ -188,7 +188,7 @@ test('a connection that is forgotten beside a living path: a read is sent again 
 
 test('a server that thinks long on a living path is waited for', async () => {
   const far = await farEnd((_request, response) => void setTimeout(() => response.end('at last'), 400));
-  const hub = await hubOf([far.url], { pingTimeoutMs: 10_000 });
+  const hub = await hubOf([far.url]);
   expect(await ask(hub)).toBe('at last');
   expect(hub.uplink.cloud.reachable).toBe(true);
   expect(await hub.metric('holdfast_yurthub_upstream_losses_total{reason="silent"}')).toBe(0);
@@ -238,8 +238,7 @@ test('a 503 with a Status, and a 429, are answers', async () => {
 test('with two API servers the second takes over at once, and the cloud stays reachable', async () => {
   const first = await relayTo((await farEnd((_request, response) => response.end('first'))).port);
   const second = await farEnd((_request, response) => response.end('second'));
-  // Silence must not be the reason, however slow this machine is.
-  const hub = await hubOf([`https://127.0.0.1:${first.port}`, second.url], { pingTimeoutMs: 60_000 });
+  const hub = await hubOf([`https://127.0.0.1:${first.port}`, second.url]);
   expect(await ask(hub)).toBe('first');
   await first.cut('refuse');
   expect(await ask(hub)).toBe('second');
@@ -255,7 +254,7 @@ test('a watch that waits on a server in a black hole is ended, and goes on at th
   };
   const first = await relayTo((await farEnd(watched('first'))).port);
   const second = await farEnd(watched('second'));
-  const hub = await hubOf([`https://127.0.0.1:${first.port}`, second.url], { idlePingMs: 50 });
+  const hub = await hubOf([`https://127.0.0.1:${first.port}`, second.url], { pingTimeoutMs: 3_000, idlePingMs: 50 });
   const open = async (): Promise<AsyncIterator<Buffer>> => {
     const { body } = await hub.uplink.stream({
       method: 'GET',
@@ -284,14 +283,14 @@ test('the preferred server is gone back to when it has been well for a while, an
   const second = await farEnd((_request, response) => response.end('second'));
   const urls = [`https://127.0.0.1:${first.port}`, second.url];
   const reachable = `holdfast_yurthub_api_server_reachable{server="127.0.0.1:${first.port}"}`;
-  const hub = await hubOf(urls, { pingTimeoutMs: 10_000, steadyMinMs: 600_000 });
+  const hub = await hubOf(urls, { steadyMinMs: 600_000 });
   await first.cut('refuse');
   expect(await ask(hub)).toBe('second');
   await first.heal();
   await hub.metricIs(reachable, 1);
   expect(await ask(hub)).toBe('second');
 
-  const quick = await hubOf(urls, { pingTimeoutMs: 10_000, steadyMinMs: 1 });
+  const quick = await hubOf(urls, { steadyMinMs: 1 });
   await first.cut('refuse');
   expect(await ask(quick)).toBe('second');
   await first.heal();
@@ -303,7 +302,7 @@ test('in turn: requests go to all servers that are well, and to the others when 
   const answering = (name: string) => farEnd((_request, response) => response.end(name));
   const relay = await relayTo((await answering('a')).port);
   const urls = [`https://127.0.0.1:${relay.port}`, (await answering('b')).url, (await answering('c')).url];
-  const hub = await hubOf(urls, { apiServerOrder: 'round-robin', pingTimeoutMs: 10_000 });
+  const hub = await hubOf(urls, { apiServerOrder: 'round-robin' });
   const six = async (): Promise<string> => {
     const texts: string[] = [];
     for (let at = 0; at < 6; at += 1) texts.push(await ask(hub));
@@ -318,10 +317,7 @@ test('in turn: requests go to all servers that are well, and to the others when 
 
 test('both servers lost is the cloud lost, and either of them brings it back', async () => {
   const relays = await Promise.all([1, 2].map(async () => await relayTo((await farEnd(answer)).port)));
-  const hub = await hubOf(
-    relays.map(({ port }) => `https://127.0.0.1:${port}`),
-    { pingTimeoutMs: 10_000 },
-  );
+  const hub = await hubOf(relays.map(({ port }) => `https://127.0.0.1:${port}`));
   expect(await ask(hub)).toBe('live');
   for (const relay of relays) await relay.cut('refuse');
   // It may have gone out on a connection whose end was not heard of yet.
@@ -344,7 +340,7 @@ test.each([
     if (session === bad && request.url !== '/api/v1/pods?watch=1&first') request.stream.close(code);
     else response.end('live');
   });
-  const hub = await hubOf([far.url], { pingTimeoutMs: 10_000 });
+  const hub = await hubOf([far.url]);
   expect(await ask(hub, '/api/v1/pods?watch=1&first')).toBe('live');
   await hub.answers(() => ask(hub, '/api/v1/pods?watch=1'), 'live');
   expect(hub.uplink.cloud.reachable).toBe(true);

@@ -59,9 +59,7 @@ async function stage(settings: ConstructorParameters<typeof TestUplink>[1] = {},
     // Silence is the reason only where a test wants it to be, however slow this machine is.
     {
       ownWaySteady: { steadyMinMs: 100, steadyMaxMs: 100 },
-      pingTimeoutMs: 60_000,
       pingTimeoutWithRelayMs: 60_000,
-      startTimeoutMs: 60_000,
       ...settings,
     },
     undefined,
@@ -108,11 +106,12 @@ test.each(['refuse', 'blackhole'] as const)(
     const underWay = fault === 'blackhole' ? ask(hub).catch(() => undefined) : undefined;
     await access(hub, { reachable: true, own: false });
     await underWay;
-    // That it can be reached is said when it has been proved, and not before.
-    expect(changes.slice(0, 2)).toEqual([
-      { reachable: false, own: false },
-      { reachable: true, own: false },
-    ]);
+    // That it can be reached is said when it has been proved, and not before. A black hole may be bridged before it counts as a loss:
+    // the relay is sought when a ping is late.
+    const lost = { reachable: false, own: false };
+    const found = { reachable: true, own: false };
+    const ways = fault === 'refuse' ? [[lost, found]] : [[lost, found], [found]];
+    expect(ways).toContainEqual(changes.slice(0, changes.findIndex(({ reachable }) => reachable) + 1));
     expect(await ask(hub)).toBe('live');
     expect(await ask(hub, '/a', 'bearer')).toBe('live');
     expect((await ask(hub, '/large')).length).toBe(3 << 20);
