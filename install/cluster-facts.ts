@@ -2,6 +2,7 @@
 import type { Api } from '../controllers/machinery/api.ts';
 import { ApiError } from '../controllers/machinery/errors.ts';
 import type { ApiObject, ObjectName, Resource } from '../controllers/machinery/resource.ts';
+import { convertedAnnotation } from '../dropin/places.ts';
 import { parseYaml } from '../runtime/yaml.ts';
 import { installedKinds } from './kinds.ts';
 import { ownLabel } from './manifests.ts';
@@ -73,7 +74,7 @@ export interface ClusterFacts {
   readonly nodes: number;
   readonly convertedNodes: readonly string[];
   /** ClusterConfiguration of kubeadm; undefined where kubeadm did not make the cluster. */
-  readonly kubeadm: { readonly apiVersion: string; readonly controlPlaneEndpoint: string | undefined } | undefined;
+  readonly kubeadm: { readonly apiVersion: string } | undefined;
   readonly apiServers: readonly ApiServerPod[];
   /** Network add-ons that are known, by their DaemonSets. */
   readonly networks: readonly string[];
@@ -110,8 +111,6 @@ interface WebhookObject extends ApiObject {
   }[];
 }
 
-/** On its Node, by `holdfast convert`: the version that it was converted with. */
-export const convertedAnnotation = 'holdfast.dev/converted';
 export const controlPlaneLabel = 'node-role.kubernetes.io/control-plane';
 const addons: readonly (readonly [RegExp, string])[] = [
   [/flannel/, 'flannel'],
@@ -246,11 +245,8 @@ function flagsOf(
 
 function kubeadmOf(text: string | undefined): ClusterFacts['kubeadm'] {
   if (text === undefined) return undefined;
-  const { apiVersion = '', controlPlaneEndpoint } = parseYaml(text) as {
-    apiVersion?: string;
-    controlPlaneEndpoint?: string;
-  };
-  return { apiVersion, controlPlaneEndpoint: controlPlaneEndpoint || undefined };
+  const { apiVersion = '' } = parseYaml(text) as { apiVersion?: string };
+  return { apiVersion };
 }
 
 /** Careful rather than exact: selectors that it does not understand count as matching. */

@@ -2,12 +2,11 @@
 
 /**
  * MANIFEST: the manifests that came with this command cannot be used. REFUSED: the cluster or host is not what the command needs,
- * and nothing was changed. STEP: something did not come to its end; run the command again. EGRESS: the API server's manifest or
- * kubeadm's ConfigMap is not of a form that can be edited.
+ * and nothing was changed. EGRESS: the API server's manifest or kubeadm's ConfigMap is not of a form that can be edited.
  */
 export class InstallError extends Error {
   override readonly name = 'InstallError';
-  readonly code: 'ERR_INSTALL_MANIFEST' | 'ERR_INSTALL_REFUSED' | 'ERR_INSTALL_STEP' | 'ERR_INSTALL_EGRESS';
+  readonly code: 'ERR_INSTALL_MANIFEST' | 'ERR_INSTALL_REFUSED' | 'ERR_INSTALL_EGRESS';
 
   constructor(code: InstallError['code'], message: string, options?: ErrorOptions) {
     super(message, options);

@@ -9,7 +9,7 @@ const good: ClusterFacts = {
   controlPlanes: [{ name: 'cp1', addresses: ['10.0.0.1'] }],
   nodes: 3,
   convertedNodes: [],
-  kubeadm: { apiVersion: 'kubeadm.k8s.io/v1beta4', controlPlaneEndpoint: undefined },
+  kubeadm: { apiVersion: 'kubeadm.k8s.io/v1beta4' },
   apiServers: [{ node: 'cp1', flags: { 'egress-selector-config-file': '/x' } }],
   networks: ['flannel'],
   openYurt: { holder: undefined, webhooks: [] },

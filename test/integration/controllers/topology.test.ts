@@ -26,9 +26,6 @@ interface SliceList {
   readonly items: readonly Slice[];
 }
 
-/** Port 1 of this host: refused. */
-const nobody = 'https://127.0.0.1:1';
-
 const nodesOf = (slice: Slice | undefined): string => (slice?.endpoints ?? []).map(({ nodeName }) => nodeName).join();
 
 describeWithApiserver('the traffic of a pool', () => {
