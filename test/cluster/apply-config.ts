@@ -42,7 +42,7 @@ export async function applyText(plane: ControlPlane, yaml: string): Promise<void
     if (object.kind !== 'CustomResourceDefinition' || names === undefined) continue;
     const served = `/apis/${group}/${versions?.[0]?.name}/${names.plural}`;
     await waitFor(`${served} is served`, async () => (await plane.rawRequest('GET', served)).status === 200, {
-      deadlineMs: 30_000,
+      deadlineMs: 120_000,
     });
   }
 }

@@ -30,7 +30,7 @@ export function createCgroup(name: string): string {
 export async function removeCgroup(name: string): Promise<void> {
   for (const hierarchy of hierarchies()) {
     const folder = path.join(hierarchy, 'holdfast', name);
-    await waitFor(`cgroup ${folder} is empty`, () => removeTree(folder), { deadlineMs: 10_000, everyMs: 20 });
+    await waitFor(`cgroup ${folder} is empty`, () => removeTree(folder), { deadlineMs: 60_000, everyMs: 20 });
     try {
       rmdirSync(path.join(hierarchy, 'holdfast'));
     } catch {

@@ -26,7 +26,7 @@ export function runFully(argv: readonly string[], options: RunOptions = {}): Pro
       cwd: options.cwd,
       env: options.env ?? process.env,
       stdio: ['pipe', 'pipe', 'pipe'],
-      timeout: options.timeoutMs ?? 60_000,
+      timeout: options.timeoutMs ?? 180_000,
       killSignal: 'SIGKILL',
     });
     const stdout: Buffer[] = [];

@@ -102,7 +102,7 @@ export class Link {
         this.#processes.assertRunning(this.#slowName);
         return readLog(this.#logFile).slice(before).includes('ready');
       },
-      { deadlineMs: 5_000, everyMs: 10, context: () => logTail(this.#logFile) },
+      { deadlineMs: 60_000, everyMs: 10, context: () => logTail(this.#logFile) },
     );
   }
 

@@ -63,7 +63,7 @@ export class Machine {
         this.processes.assertRunning(this.processName('init'));
         return existsSync(this.runFile('/run/booted'));
       },
-      { deadlineMs: 10_000, everyMs: 10, context: () => logTail(this.logFile('init')) },
+      { deadlineMs: 60_000, everyMs: 10, context: () => logTail(this.logFile('init')) },
     );
     for (const [folder, mebibytes] of Object.entries(this.#settings.disks ?? {}))
       await this.#mountDisk(folder, mebibytes);
@@ -105,7 +105,7 @@ export class Machine {
         if (!existsSync(this.runFile('/run/containerd/containerd.sock'))) return false;
         return (await this.ctr(['version'])) !== '';
       },
-      { deadlineMs: 30_000, everyMs: 50, context: () => logTail(this.logFile('containerd')) },
+      { deadlineMs: 180_000, everyMs: 50, context: () => logTail(this.logFile('containerd')) },
     );
   }
 
@@ -186,7 +186,7 @@ export class Machine {
 
   /** A socket stands in its folder a moment before connections to it are taken. */
   async #accepts(socket: string): Promise<void> {
-    await waitFor(`${socket} takes connections`, () => connects(socket), { deadlineMs: 10_000, everyMs: 10 });
+    await waitFor(`${socket} takes connections`, () => connects(socket), { deadlineMs: 60_000, everyMs: 10 });
   }
 
   ctr(args: readonly string[], options: RunOptions = {}): Promise<string> {

@@ -167,7 +167,7 @@ async function node(dir: string, [action, ...names]: readonly string[]): Promise
   try {
     if (action === 'add') {
       await cluster.addNode(name);
-      await cluster.waitForNode(name, true, 60_000);
+      await cluster.waitForNode(name, true, 180_000);
       say(`node ${name} is Ready at ${cluster.node(name).site.nodeAddress}`);
     } else if (action === 'remove') await cluster.removeNode(name);
     else if (action === 'off') await cluster.node(name).powerOff();

@@ -27,6 +27,10 @@ export function cniFolder(): string {
   return existsSync('/usr/lib/cni/bridge') ? '/usr/lib/cni' : '/opt/cni/bin';
 }
 
+/** A new machine updates itself at first, and a mirror may be busy. */
+const apt = ['apt-get', '-o', 'DPkg::Lock::Timeout=600', '-o', 'Acquire::Retries=5'];
+const patience = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, timeoutMs: 1_200_000 };
+
 /** Installs what is missing, telling `say`. Needs root and apt-get only if something is missing. */
 export async function installPackages(say: (line: string) => void): Promise<void> {
   const missing = needed.filter(([, files]) => !files.some((file) => existsSync(file))).map(([name]) => name);
@@ -38,13 +42,22 @@ export async function installPackages(say: (line: string) => void): Promise<void
     );
   }
   say(`installing Debian packages: ${missing.join(' ')}`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const install = ['apt-get', 'install', '-y', '-q', '--no-install-recommends', ...missing];
-  if (!(await succeeds([...install, '--simulate']))) {
-    say('apt-get update, because the package lists are missing or old');
-    await run(['apt-get', 'update', '-q'], { env, timeoutMs: 300_000 });
+  const install = [...apt, 'install', '-y', '-q', '--no-install-recommends', ...missing];
+  // Lists that are old may still name a version that the mirror no longer has.
+  if ((await succeeds([...install, '--simulate'])) && (await succeeds(install, patience))) return;
+  say('apt-get update, because the package lists are missing or old');
+  await updateLists();
+  await run(install, patience);
+}
+
+/** The lock of the lists is one for which apt-get does not wait. */
+async function updateLists(): Promise<void> {
+  const update = [...apt, 'update', '-q'];
+  for (let attempt = 1; attempt < 10; attempt += 1) {
+    if (await succeeds(update, patience)) return;
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
   }
-  await run(install, { env, timeoutMs: 600_000 });
+  await run(update, patience);
 }
 
 /** A program of a Debian package that is unpacked into `folder` and not installed: no service of it is started. */
@@ -54,10 +67,10 @@ export async function unpackedProgram(debianPackage: string, program: string, fo
   const download = path.join(folder, `${debianPackage}.download`);
   mkdirSync(download, { recursive: true });
   // As root apt drops its rights for the download, and then may not write here.
-  const argv = ['apt-get', 'download', '-q', '-o', 'APT::Sandbox::User=root', debianPackage];
-  if (!(await succeeds(argv, { cwd: download, timeoutMs: 300_000 }))) {
-    await run(['apt-get', 'update', '-q'], { timeoutMs: 300_000 });
-    await run(argv, { cwd: download, timeoutMs: 300_000 });
+  const argv = [...apt, 'download', '-q', '-o', 'APT::Sandbox::User=root', debianPackage];
+  if (!(await succeeds(argv, { ...patience, cwd: download }))) {
+    await updateLists();
+    await run(argv, { ...patience, cwd: download });
   }
   const [archive = ''] = readdirSync(download).filter((name) => name.endsWith('.deb'));
   await run(['dpkg-deb', '-x', path.join(download, archive), path.join(folder, debianPackage)], { timeoutMs: 120_000 });

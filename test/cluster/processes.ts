@@ -93,7 +93,7 @@ export class ProcessTable {
         );
       }
       if (isAlive(record)) kill(record.pid, 'SIGKILL');
-      await waitFor(`${name} ends after SIGKILL`, () => !isAlive(record), { deadlineMs: 10_000, everyMs: 10 });
+      await waitFor(`${name} ends after SIGKILL`, () => !isAlive(record), { deadlineMs: 60_000, everyMs: 10 });
     }
     rmSync(this.#file(name), { force: true });
   }
@@ -173,6 +173,6 @@ function firstChild(pid: number, name: string, logFile: string): Promise<number>
       if (startTicks(pid) === undefined) throw new HarnessError('PROCESS_ENDED', `${name} ended:\n${logTail(logFile)}`);
       return undefined;
     },
-    { deadlineMs: 5_000, everyMs: 2 },
+    { deadlineMs: 60_000, everyMs: 2 },
   );
 }

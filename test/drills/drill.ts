@@ -15,6 +15,14 @@ export interface DrillContext {
   keepLogs(folder: string): void;
 }
 
+/**
+ * How long a check waits for what the design gives `figureMs`. Figures are judged in the full form, on a machine of its own; the gate
+ * judges order and outcome, and there a deadline only ends what hangs.
+ */
+export function deadlineFor({ quick }: Pick<DrillContext, 'quick'>, figureMs: number): number {
+  return quick ? Math.max(10 * figureMs, 120_000) : figureMs;
+}
+
 export interface Drill {
   name: string;
   /** One line for the list of drills. */

@@ -1,10 +1,10 @@
 // One GET without TLS, for the ops ports of the daemons.
 import http, { type RequestOptions } from 'node:http';
 
-/** Rejects without a whole answer within 2 s of silence. */
+/** Rejects without a whole answer within 20 s of silence. */
 export function getPlain(target: RequestOptions): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
-    const request = http.get({ ...target, agent: false, timeout: 2_000 }, (response) => {
+    const request = http.get({ ...target, agent: false, timeout: 20_000 }, (response) => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (text: string) => (body += text));

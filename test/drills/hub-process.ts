@@ -77,7 +77,7 @@ export class HubProcess {
   }
 
   /** Waits until /readyz says yes. */
-  async ready(deadlineMs = 30_000): Promise<void> {
+  async ready(deadlineMs = 180_000): Promise<void> {
     await waitFor('the hub is ready', async () => (await this.#ops('/readyz')).status === 200, {
       deadlineMs,
       everyMs: 20,
@@ -106,7 +106,7 @@ export class HubProcess {
   async client(credential: PemPair | BearerToken = this.#credential): Promise<ApiClient> {
     const ca = this.#node.runFile(hubCaFile);
     const pem = await waitFor('the hub has made its CA', () => existsSync(ca) && readFileSync(ca, 'utf8'), {
-      deadlineMs: 30_000,
+      deadlineMs: 180_000,
       everyMs: 20,
       context: () => logTail(this.#node.logFile('hub')),
     });

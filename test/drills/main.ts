@@ -14,7 +14,7 @@ import { services } from './services.ts';
 import { tunnel } from './tunnel.ts';
 
 const drills: readonly Drill[] = [autonomy, services, tunnel, health, kubeadm, poolsDrill];
-const longestMs = { quick: 12 * 60_000, full: 90 * 60_000 };
+const longestMs = { quick: 25 * 60_000, full: 90 * 60_000 };
 /** A log beyond that is of no use in a report, and would fill the disk. */
 const keptLogBytes = 50 << 20;
 

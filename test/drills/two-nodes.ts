@@ -6,7 +6,7 @@ import { Cluster } from '../cluster/cluster.ts';
 import { waitFor } from '../cluster/commands.ts';
 import type { NodeSettings } from '../cluster/cluster.ts';
 import type { EdgeNode } from '../cluster/node.ts';
-import type { DrillContext } from './drill.ts';
+import { deadlineFor, type DrillContext } from './drill.ts';
 import { hubCaFile, HubProcess, hubUrl } from './hub-process.ts';
 import type { HubStart } from './hub-process.ts';
 import { podsOn, waitUntilBack } from './pods.ts';
@@ -73,9 +73,8 @@ export class TwoNodes {
     return podsOn(await this.throughHub(), this.edge.name);
   }
 
-  /** Figures are judged in the full form; the gate waits three times as long, since its machine does other things too. */
   deadline(figureMs: number): number {
-    return this.quick ? 3 * figureMs : figureMs;
+    return deadlineFor(this, figureMs);
   }
 
   /** The hub runs, and the kubelet of `edge` will go through it. */
@@ -91,7 +90,7 @@ export class TwoNodes {
     for (const { name } of [this.edge, this.plain]) {
       const lease = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${name}`;
       const exists = async (): Promise<boolean> => (await this.cloud.rawRequest('GET', lease)).status === 200;
-      await waitFor(`the Lease of ${name} is there`, exists, { deadlineMs: 30_000, everyMs: 100 });
+      await waitFor(`the Lease of ${name} is there`, exists, { deadlineMs: 180_000, everyMs: 100 });
     }
   }
 

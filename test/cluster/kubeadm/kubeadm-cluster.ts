@@ -139,7 +139,7 @@ export class KubeadmCluster {
     return machine;
   }
 
-  async waitForNode(name: string, deadlineMs = 120_000): Promise<void> {
+  async waitForNode(name: string, deadlineMs = 300_000): Promise<void> {
     interface Node {
       status: { conditions?: { type: string; status: string }[] };
     }

@@ -78,7 +78,7 @@ export class KubeadmMachine extends Machine {
   }
 
   /** Runs kubeadm on the machine; its output goes to the log `kubeadm`, and to the error if it fails. */
-  async kubeadm(args: readonly string[], timeoutMs = 180_000): Promise<void> {
+  async kubeadm(args: readonly string[], timeoutMs = 600_000): Promise<void> {
     // cgroup version 1 is all that this check complains of.
     const argv = ['kubeadm', ...args, '--ignore-preflight-errors=SystemVerification'];
     const result = await runFully(this.enterArgv(argv), { timeoutMs, mayFail: true });
@@ -93,7 +93,7 @@ export class KubeadmMachine extends Machine {
 
   /** An archive that `writeImage` wrote. */
   async importArchive(file: string): Promise<void> {
-    await this.ctr(['-n', 'k8s.io', 'images', 'import', file], { timeoutMs: 120_000 });
+    await this.ctr(['-n', 'k8s.io', 'images', 'import', file], { timeoutMs: 300_000 });
   }
 
   /** The host's path of a file that the machine sees at `inside`, and that is not the host's own. Valid while it is off as well. */

@@ -56,7 +56,7 @@ export async function crashes(stage: Stage): Promise<void> {
     await load;
   }
   await stage.report.check('the node is Ready after that', () =>
-    stage.cluster.waitForNode(stage.edge.name, true, 30_000),
+    stage.cluster.waitForNode(stage.edge.name, true, 180_000),
   );
 }
 
@@ -107,6 +107,6 @@ async function firstCount(stage: Stage): Promise<number> {
       const list = await client.request<{ items: ConfigMap[] }>('GET', path, undefined, { timeoutMs: 5_000 });
       return Number(list.items[0]?.data.count ?? 0);
     },
-    { deadlineMs: 20_000, everyMs: 20 },
+    { deadlineMs: 180_000, everyMs: 20 },
   );
 }

@@ -41,7 +41,7 @@ export async function beginOutage(stage: Stage): Promise<Outage> {
 /** For drills without part (a): a job pod that a power cut catches running would count as one that is not back. */
 export async function jobsHaveEnded(stage: Stage): Promise<void> {
   const ended = async (pods: Promise<Pod[]>): Promise<boolean> => (await pods).some(isFinished);
-  const options = { deadlineMs: 30_000, everyMs: 100 };
+  const options = { deadlineMs: 180_000, everyMs: 100 };
   await waitFor('the job of edge has ended', () => ended(stage.edgePods()), options);
   await waitFor('the job of plain has ended', () => ended(podsOn(stage.cloud, stage.plain.name)), options);
 }
@@ -71,7 +71,7 @@ export async function watchOutage(stage: Stage, outage: Outage, measurePlain: ()
 
   await report.check('a job that ends offline is Succeeded on the node', async () => {
     await waitFor('the job pod is Succeeded', async () => (await stage.edgePods()).some(isFinished), {
-      deadlineMs: 20_000,
+      deadlineMs: 180_000,
       everyMs: 100,
     });
   });

@@ -40,7 +40,7 @@ export async function kubectlThroughHub(stage: Stage): Promise<void> {
       ]),
       {
         mayFail: true,
-        timeoutMs: 30_000,
+        timeoutMs: 120_000,
         input,
         env: { PATH: process.env['PATH'], HOME: stage.cluster.dir, KUBECTL_REMOTE_COMMAND_WEBSOCKETS: webSockets },
       },
@@ -84,7 +84,7 @@ export async function kubectlThroughHub(stage: Stage): Promise<void> {
           'get',
           'pods',
         ]),
-        { mayFail: true, timeoutMs: 30_000, env: { PATH: process.env['PATH'], HOME: stage.cluster.dir } },
+        { mayFail: true, timeoutMs: 120_000, env: { PATH: process.env['PATH'], HOME: stage.cluster.dir } },
       );
       if (result.code === 0 || !/Unauthorized|logged in|token/i.test(result.stderr))
         throw new Error(`exit code ${result.code}, ${JSON.stringify(result.stderr)}`);

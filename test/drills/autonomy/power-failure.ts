@@ -9,7 +9,7 @@ import { namespace, podsPerNode } from '../workload.ts';
 import type { Stage } from './stage.ts';
 
 /** For the whole watch: the pod seen, deleted, its deletion seen. */
-const deliveryMs = 30_000;
+const deliveryMs = 180_000;
 
 export async function powerFailures(stage: Stage): Promise<void> {
   const rounds = stage.quick ? 2 : 10;
@@ -39,7 +39,7 @@ async function oneFailure(stage: Stage, round: number): Promise<void> {
   try {
     const rebooted = await stage.bootEdge();
     const pods = await waitFor('the hub answers from its store', () => podsOn(rebooted, edge.name), {
-      deadlineMs: 30_000,
+      deadlineMs: 180_000,
       everyMs: 50,
     });
     const back = pods.some((pod) => pod.metadata.uid === victim.metadata.uid);
@@ -48,7 +48,7 @@ async function oneFailure(stage: Stage, round: number): Promise<void> {
   } finally {
     await edge.link.heal();
   }
-  await stage.cluster.waitForNode(edge.name, true, 60_000);
+  await stage.cluster.waitForNode(edge.name, true, 180_000);
 }
 
 /** `deleted` rejects when the watch ends before. */
@@ -88,6 +88,6 @@ async function makeVictim(stage: Stage, round: number): Promise<Pod> {
     `${name} runs`,
     async () =>
       (await stage.edgePods()).find(({ metadata, status }) => metadata.name === name && status.phase === 'Running'),
-    { deadlineMs: 60_000, everyMs: 100 },
+    { deadlineMs: 180_000, everyMs: 100 },
   );
 }

@@ -136,7 +136,7 @@ export async function endOutage(stage: Stage): Promise<void> {
   await repairCredentials(stage);
   await stage.edge.link.heal();
   await stage.writes.stop();
-  await stage.cluster.waitForNode(stage.edge.name, true, 60_000);
+  await stage.cluster.waitForNode(stage.edge.name, true, 180_000);
 }
 
 /** The clock is right again, and an operator has put a new certificate where the expired one was. */
@@ -173,7 +173,7 @@ async function changeBothSides(stage: Stage): Promise<Changes> {
       const pod = (await stage.edgePods()).find(({ metadata }) => metadata.uid === changes.unready.metadata.uid);
       return pod !== undefined && condition(pod, 'ContainersReady') === 'False';
     };
-    await waitFor('ContainersReady is False', probe, { deadlineMs: 30_000, everyMs: 100 });
+    await waitFor('ContainersReady is False', probe, { deadlineMs: 180_000, everyMs: 100 });
   });
   return changes;
 }

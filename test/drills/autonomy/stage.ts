@@ -48,13 +48,13 @@ export class Stage extends TwoNodes {
     await waitFor(
       'the default service account is there',
       () => this.cloud.request('GET', `/api/v1/namespaces/${namespace}/serviceaccounts/default`).then(() => true),
-      { deadlineMs: 20_000, everyMs: 50 },
+      { deadlineMs: 180_000, everyMs: 50 },
     );
     await Promise.all([this.edge.startKubelet(), this.plain.startKubelet()]);
     for (const node of [this.edge, this.plain]) await create(this.cloud, nodeManifests(node.name));
     // Finished or not, the job's pod counts; it runs until a part of the drill lets it end.
-    for (const node of [this.edge, this.plain]) await waitForPods(this.cloud, node.name, podsPerNode, 90_000);
-    await waitForPods(await this.throughHub(), this.edge.name, podsPerNode, 10_000);
+    for (const node of [this.edge, this.plain]) await waitForPods(this.cloud, node.name, podsPerNode, 180_000);
+    await waitForPods(await this.throughHub(), this.edge.name, podsPerNode, 180_000);
     await this.leasesExist();
   }
 }

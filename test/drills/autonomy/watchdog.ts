@@ -1,4 +1,5 @@
 // (g) The hub hangs on a connected node. The supervisor has to notice, before the cloud takes the node for lost.
+import { existsSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitFor } from '../../cluster/commands.ts';
 import { expectThat } from '../report.ts';
@@ -14,9 +15,9 @@ export async function hungHub(stage: Stage): Promise<void> {
   await hub.stop();
   await hub.start({ supervised: true });
   await hub.ready();
-  // Until the first heartbeat the supervisor is patient, because a start may take a repair.
-  await sleep(4_000, undefined, { signal: stage.signal });
-  await stage.cluster.waitForNode(edge.name, true, 30_000);
+  // Until it has seen a heartbeat, for which it looks each second, the supervisor is patient, because a start may take a repair.
+  for (let beat = 0; beat < 3; beat += 1) await nextHeartbeat(stage);
+  await stage.cluster.waitForNode(edge.name, true, 180_000);
   const hung = hub.pid;
   if (hung === undefined) throw new Error('no hub below the supervisor');
 
@@ -48,6 +49,13 @@ export async function hungHub(stage: Stage): Promise<void> {
   });
   observing.abort();
   await observe;
+}
+
+async function nextHeartbeat(stage: Stage): Promise<void> {
+  const file = stage.edge.runFile('/run/holdfast/heartbeat');
+  const mark = (): number => (existsSync(file) ? statSync(file).mtimeMs : 0);
+  const last = mark();
+  await waitFor('a heartbeat', () => mark() !== last, { deadlineMs: 60_000, everyMs: 100 });
 }
 
 async function answers(stage: Stage): Promise<boolean> {

@@ -15,7 +15,7 @@ import { waitFor } from '../../cluster/commands.ts';
 import { registryName } from '../../cluster/images.ts';
 import { clusterRoleBinding, create } from '../../cluster/manifest.ts';
 import type { EdgeNode } from '../../cluster/node.ts';
-import type { DrillContext } from '../drill.ts';
+import { deadlineFor, type DrillContext } from '../drill.ts';
 import { hubCaFile, HubProcess, hubUrl } from '../hub-process.ts';
 import { podsOn, waitForPods, type Pod } from '../pods.ts';
 import { Replicas } from '../pools/replicas.ts';
@@ -149,9 +149,8 @@ export class HealthStage {
     return found;
   }
 
-  /** Figures are judged in the full form; the gate waits three times as long, since its machine does other things too. */
   deadline(figureMs: number): number {
-    return this.quick ? 3 * figureMs : figureMs;
+    return deadlineFor(this, figureMs);
   }
 
   /** What the node's Lease says of its peers, as the guard reads it; undefined without a report that can be read. */
@@ -192,7 +191,7 @@ export class HealthStage {
       const slice = await this.cloud.request<KubeObject>('GET', `${slices}/${pool}-0`);
       return JSON.stringify(metadataOf(slice)['annotations'] ?? {}).includes(`"${relayAnnotation}":"${allowed}"`);
     };
-    await waitFor('the annotation is published', published, { deadlineMs: 30_000, everyMs: 100 });
+    await waitFor('the annotation is published', published, { deadlineMs: 180_000, everyMs: 100 });
   }
 
   /** What the guard says of a node, and undefined before it has said anything. */
@@ -259,7 +258,7 @@ export class HealthStage {
       const pods = (await this.podsOn(name)) as (Pod & { metadata: { annotations?: Record<string, string> } })[];
       return pods.every(({ metadata }) => metadata.annotations?.[originalTolerationAnnotation] !== undefined);
     };
-    await waitFor(`the pods of ${name} are kept`, kept, { deadlineMs: 60_000, everyMs: 250 });
+    await waitFor(`the pods of ${name} are kept`, kept, { deadlineMs: 180_000, everyMs: 250 });
   }
 
   async #populate(): Promise<void> {
@@ -282,14 +281,14 @@ export class HealthStage {
     }
     await Promise.all(this.nodes.map(({ node }) => node.startKubelet()));
     for (const { node, pool } of this.nodes) {
-      await this.cluster.waitForNode(node.name, true, 60_000);
+      await this.cluster.waitForNode(node.name, true, 180_000);
       // A zone for each site: the node controller judges by zones how much of a cluster is gone.
       const labels = { [nodePoolLabel]: pool, 'topology.kubernetes.io/zone': pool };
       await this.cloud.request('PATCH', `/api/v1/nodes/${node.name}`, { metadata: { labels } });
     }
     const account = '/api/v1/namespaces/default/serviceaccounts/default';
     await waitFor('the default service account is there', () => this.cloud.request('GET', account).then(() => true), {
-      deadlineMs: 20_000,
+      deadlineMs: 180_000,
     });
     await create(this.cloud, [
       clusterRoleBinding('kube-proxy', 'system:node-proxier', { name: 'kube-proxy', namespace: 'kube-system' }),
@@ -302,10 +301,10 @@ export class HealthStage {
         body: serverPod(webPod(node.name), node.name),
       })),
     ]);
-    for (const { node } of this.nodes) await waitForPods(this.cloud, node.name, 1, 60_000);
+    for (const { node } of this.nodes) await waitForPods(this.cloud, node.name, 1, 180_000);
     for (const { node, pool } of this.nodes) {
       const others = this.membersOf(pool).filter((other) => other !== node.name);
-      await this.waitForReports(others, node.name, 'up', 60_000);
+      await this.waitForReports(others, node.name, 'up', 180_000);
       if (others.length > 0) await this.#waitUntilKept(node.name);
     }
   }

@@ -38,6 +38,6 @@ export async function killAfter(
   await new Promise((resolve) => setTimeout(resolve, afterMs));
   const killed = node.processId('holdfast') !== undefined;
   await node.kill9('holdfast');
-  await waitFor('the command is gone', () => node.processId('holdfast') === undefined, { deadlineMs: 5_000 });
+  await waitFor('the command is gone', () => node.processId('holdfast') === undefined, { deadlineMs: 180_000 });
   return killed;
 }

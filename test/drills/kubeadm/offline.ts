@@ -35,7 +35,7 @@ export async function offline(stage: Stage): Promise<void> {
     return `${((Date.now() - started) / 1000).toFixed(1)} s after the power was cut`;
   });
   await report.check('the Service is reached without the cloud', async () => {
-    await waitFor('the client is served', () => stage.counted().served > 5, { deadlineMs: 60_000, everyMs: 100 });
+    await waitFor('the client is served', () => stage.counted().served > 5, { deadlineMs: 180_000, everyMs: 100 });
     const { served, failed } = stage.counted();
     return `${served} requests since the client was started, ${failed} failed before the rules were there`;
   });
@@ -45,7 +45,7 @@ export async function offline(stage: Stage): Promise<void> {
   });
   await report.check('the cloud is back: the node is Ready there', async () => {
     await node.link.heal();
-    await cluster.waitForNode(node.name, 60_000);
+    await cluster.waitForNode(node.name, 180_000);
     await stage.podsAreReady();
   });
   await report.check('revert after a reboot', async () => {

@@ -11,7 +11,7 @@ import { KubeadmCluster } from '../../cluster/kubeadm/kubeadm-cluster.ts';
 import type { KubeadmMachine } from '../../cluster/kubeadm/kubeadm-machine.ts';
 import { create } from '../../cluster/manifest.ts';
 import { projectRoot } from '../../cluster/project-root.ts';
-import type { DrillContext } from '../drill.ts';
+import { deadlineFor, type DrillContext } from '../drill.ts';
 import { hubManifests } from '../hub-manifests.ts';
 import { expectThat, type Report } from '../report.ts';
 import { applicationManifests } from './application.ts';
@@ -83,7 +83,7 @@ export class Stage {
       applicationManifests({ node: nodeName, clientFolder, image: `${registryName}/busybox:1` }),
     );
     await stage.podsAreReady();
-    await waitFor('the client is served', () => stage.counted().served > 0, { deadlineMs: 60_000, everyMs: 100 });
+    await waitFor('the client is served', () => stage.counted().served > 0, { deadlineMs: 180_000, everyMs: 100 });
     return stage;
   }
 
@@ -165,7 +165,7 @@ export class Stage {
         const pods = await this.pods();
         return pods.length === 3 && pods.every(isReady);
       },
-      { deadlineMs: 90_000, everyMs: 200 },
+      { deadlineMs: 180_000, everyMs: 200 },
     );
   }
 
@@ -186,9 +186,8 @@ export class Stage {
     return (JSON.parse(text) as { items: Pod[] }).items;
   }
 
-  /** Figures are judged in the full form; the gate waits three times as long, since its machine does other things too. */
   figure(seconds: number): number {
-    return this.quick ? 3 * seconds : seconds;
+    return deadlineFor(this, seconds * 1_000) / 1_000;
   }
 }
 

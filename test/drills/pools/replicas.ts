@@ -69,7 +69,7 @@ export class Replicas {
 
   async ready(name: ReplicaName): Promise<void> {
     await waitFor(`${name} is ready`, async () => (await this.#ops(name, '/readyz')).status === 200, {
-      deadlineMs: 60_000,
+      deadlineMs: 180_000,
       context: () => this.log(name),
     });
   }

@@ -11,7 +11,7 @@ import type { Stage } from './stage.ts';
 /** A program of the node itself: one line for each answer, on a connection of its own. */
 const askEightTimes = `
 for (let count = 0; count < 8; count += 1) {
-  const options = { headers: { connection: 'close' }, signal: AbortSignal.timeout(2000) };
+  const options = { headers: { connection: 'close' }, signal: AbortSignal.timeout(20000) };
   const text = await fetch(process.argv[1], options).then((answer) => answer.text(), String);
   console.log(text.trim());
 }`;

@@ -30,7 +30,7 @@ export async function cut(stage: Stage, measurePlain: () => Promise<void>): Prom
     );
     return now.watches === before.watches ? 'it stayed' : 'it was resumed';
   });
-  await report.check('each pod still answers for the service', () => serviceAnswers(stage, edge, 5_000));
+  await report.check('each pod still answers for the service', () => serviceAnswers(stage, edge, 180_000));
   await report.check('names still lead to the pods', () => headlessIsRight(stage, stage.deadline(2_000)));
   await report.check('kube-proxy and CoreDNS have no complaint about the API', () => {
     const found = complaints(stage).filter((line) => !complaintsBefore.has(line));

@@ -32,7 +32,7 @@ export async function heal(stage: Stage): Promise<void> {
     await cloudKnows(stage, [...(await applicationAddresses(stage)).values()]);
     return since();
   });
-  await report.check('each pod answers for the service', () => serviceAnswers(stage, edge, 5_000));
+  await report.check('each pod answers for the service', () => serviceAnswers(stage, edge, 180_000));
   await report.check('names lead to the pods', () => headlessIsRight(stage, stage.deadline(2_000)));
   await report.check('no attempt of the client has failed', () => noneFailed(before, clientState(edge)));
   await report.check('a pod that is added in the cloud answers for the service', () => oneMore(stage));
@@ -67,7 +67,7 @@ async function oneMore(stage: Stage): Promise<void> {
   const url = `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
   const { spec } = await cloud.request<{ spec: { replicas: number } }>('GET', url);
   await cloud.request('PATCH', url, { spec: { replicas: spec.replicas + 1 } });
-  await waitForPods(cloud, edge.name, podsPerNode + 1, 30_000);
+  await waitForPods(cloud, edge.name, podsPerNode + 1, 180_000);
   await waitFor(
     'a pod answers that did not before',
     () => Object.keys(clientState(edge).answers).some((pod) => !(pod in known)),

@@ -5,7 +5,7 @@ import { namespace } from './application.ts';
 import { apiAnswers, headlessIsRight, serviceAnswers, staysOnTheNode, watchShows } from './checks.ts';
 import type { Stage } from './stage.ts';
 
-const startMs = 60_000;
+const startMs = 180_000;
 
 export async function online(stage: Stage): Promise<void> {
   const { report, edge } = stage;

@@ -7,8 +7,8 @@ import { apiAnswers, applicationAddresses, headlessIsRight, serviceAnswers, stay
 import { clientState } from './client-state.ts';
 import type { Stage } from './stage.ts';
 
-/** After so long a service has to work again; a connected node without the hub is the yardstick, and is printed. */
-const worksMs = 60_000;
+/** A service works again long before that; a connected node without the hub is the yardstick, and is printed. */
+const worksMs = 180_000;
 
 export interface Times {
   podsMs: number;
@@ -39,8 +39,8 @@ export async function rebootOffline(stage: Stage, connected: Times | undefined):
   await report.check('no later than on a connected node without the hub', () => {
     expectThat(times !== undefined && connected !== undefined, 'not measured');
     const ratio = times.serviceMs / connected.serviceMs;
-    expectThat(ratio <= stage.deadline(1), `${ratio.toFixed(2)} times`);
-    return `${ratio.toFixed(2)} times`;
+    expectThat(stage.quick || ratio <= 1, `${ratio.toFixed(2)} times`);
+    return `${ratio.toFixed(2)} times${stage.quick ? ', judged in the full form' : ''}`;
   });
   await report.check('no pod of the application has the address that it had', async () => {
     const after = await applicationAddresses(stage);
@@ -49,7 +49,7 @@ export async function rebootOffline(stage: Stage, connected: Times | undefined):
     expectThat(same.length === 0, `still the same: ${same.join(', ')}`);
     return `${[...before.values()].join(' ')} → ${[...after.values()].join(' ')}`;
   });
-  await report.check('each pod answers for the service', () => serviceAnswers(stage, edge, 10_000));
+  await report.check('each pod answers for the service', () => serviceAnswers(stage, edge, 180_000));
   await report.check('the headless service gives the new addresses', () =>
     headlessIsRight(stage, stage.deadline(2_000)),
   );

@@ -56,7 +56,7 @@ export async function churn(stage: TunnelStage): Promise<void> {
             const now = stage.usage();
             return now.descriptors <= before.descriptors + 3 ? now : undefined;
           },
-          { deadlineMs: 30_000 },
+          { deadlineMs: 180_000 },
         );
         const grownMiB = after.residentMiB - before.residentMiB;
         expectThat(grownMiB <= grownAtMostMiB, `MiB resident after each round: ${resident.join(', ')}`);

@@ -38,7 +38,7 @@ export async function dnat(stage: TunnelStage): Promise<void> {
     await report.check(`${lone}: logs by its address`, async () => {
       // The rules follow a moment after the server is ready.
       await waitFor('rules of nftables', async () => (await table()).includes(`192.168.${loneLan}.10`), {
-        deadlineMs: 20_000,
+        deadlineMs: 180_000,
       });
       const result = await stage.kubectl(['logs', podOf(lone)], { server });
       expectResult(result, 0, new RegExp(`^this is ${lone}\ntick 1\n`));
@@ -69,7 +69,7 @@ export async function dnat(stage: TunnelStage): Promise<void> {
             const condition = await conditionOf(name);
             return condition?.status === 'True' ? condition : undefined;
           },
-          { deadlineMs: 20_000 },
+          { deadlineMs: 180_000 },
         );
         const events = await stage.kubectl(['get', 'events', '--field-selector', `involvedObject.name=${name}`]);
         expectThat(/Warning\s+EqualAddresses/.test(events.stdout), events.stdout);
@@ -97,7 +97,7 @@ export async function dnat(stage: TunnelStage): Promise<void> {
         await waitFor(
           'the condition is taken back',
           async () => (await conditionOf(first?.name ?? ''))?.status === 'False',
-          { deadlineMs: 20_000, everyMs: 20 },
+          { deadlineMs: 180_000, everyMs: 20 },
         );
       },
     );
@@ -113,7 +113,7 @@ export async function dnat(stage: TunnelStage): Promise<void> {
           'logs',
           async () =>
             (await stage.kubectl(['logs', '--tail=1', podOf(lone)], { server, timeoutMs: 10_000 })).code === 0,
-          { deadlineMs: 20_000, everyMs: 50 },
+          { deadlineMs: 180_000, everyMs: 50 },
         );
         return `logs ${Math.round(performance.now() - startMs)} ms after the agent is back`;
       },

@@ -109,7 +109,7 @@ export async function failures(stage: TunnelStage): Promise<void> {
       `exec at ${name}`,
       async () => (await exec(name, 15_000).catch(() => undefined))?.stdout === `${name}\n`,
       {
-        deadlineMs: 60_000,
+        deadlineMs: 180_000,
         everyMs: 100,
       },
     );
@@ -187,7 +187,7 @@ async function stalledReader(stage: TunnelStage, name: string): Promise<string> 
       'the stream is open',
       async () => ((await stage.listing(name))?.streams ?? 0) >= Math.max(before, 1),
       {
-        deadlineMs: 10_000,
+        deadlineMs: 180_000,
       },
     );
     const beside = await took();

@@ -23,7 +23,7 @@ export async function replicas(stage: TunnelStage): Promise<void> {
             `${name} at replica ${replica}`,
             async () => (await stage.listing(name, replica)) !== undefined,
             {
-              deadlineMs: 30_000,
+              deadlineMs: 180_000,
             },
           );
       }

@@ -47,7 +47,7 @@ export async function scrapes(stage: TunnelStage): Promise<void> {
             down.map(({ labels, lastError }) => `${labels.job} ${labels.instance}: ${lastError}`).join('; '),
           );
         },
-        { deadlineMs: 30_000, everyMs: 200, context: () => logTail(logFile) },
+        { deadlineMs: 180_000, everyMs: 200, context: () => logTail(logFile) },
       );
     });
   } finally {

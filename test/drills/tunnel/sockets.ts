@@ -26,7 +26,7 @@ export async function sockets(stage: TunnelStage): Promise<void> {
     try {
       const address = await podAddress(stage, node.name);
       const socket = await waitFor('nc listens', () => connected(stage.socket(), `${address}:${port}`), {
-        deadlineMs: 20_000,
+        deadlineMs: 180_000,
         everyMs: 50,
       });
       socket.end(Buffer.alloc(inputBytes, 'x'));
@@ -48,7 +48,7 @@ export async function sockets(stage: TunnelStage): Promise<void> {
         // A ping of the API server may come and go.
         return now.server <= before.server + 3 && now.agent <= before.agent + 3 ? now : undefined;
       },
-      { deadlineMs: 20_000 },
+      { deadlineMs: 180_000 },
     );
     return `server ${before.server} and ${after.server}, agent ${before.agent} and ${after.agent}`;
   });

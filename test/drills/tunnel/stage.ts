@@ -23,7 +23,7 @@ import type { EdgeNode } from '../../cluster/node.ts';
 import { logTail, ProcessTable } from '../../cluster/processes.ts';
 import { projectRoot } from '../../cluster/project-root.ts';
 import { tunnelServerEnvironment } from '../../cluster/tunnel-server-runtime.ts';
-import type { DrillContext } from '../drill.ts';
+import { deadlineFor, type DrillContext } from '../drill.ts';
 import { getPlain } from '../get-plain.ts';
 import { waitForPods } from '../pods.ts';
 import type { Report } from '../report.ts';
@@ -116,9 +116,8 @@ export class TunnelStage {
     return stage;
   }
 
-  /** Figures are judged in the full form; the gate waits three times as long, since its machine does other things too. */
   deadline(figureMs: number): number {
-    return this.quick ? 3 * figureMs : figureMs;
+    return deadlineFor(this, figureMs);
   }
 
   /** Of kube-apiserver's EgressSelector. */
@@ -192,7 +191,7 @@ export class TunnelStage {
       env: { PATH: process.env['PATH'], ...tunnelServerEnvironment },
     });
     await waitFor('the tunnel server is ready', async () => (await this.#ops('/readyz', replica)).status === 200, {
-      deadlineMs: 20_000,
+      deadlineMs: 180_000,
       everyMs: 20,
       context: () => logTail(logFile),
     });
@@ -257,7 +256,7 @@ export class TunnelStage {
     await this.#registered(node);
     await this.cluster.plane.request('POST', '/api/v1/namespaces/default/pods', pod(name));
     await this.startAgent(node);
-    await waitForPods(this.cluster.plane.api, name, 1, 60_000);
+    await waitForPods(this.cluster.plane.api, name, 1, 180_000);
     await this.waitForAgent(name);
     return node;
   }
@@ -318,16 +317,16 @@ export class TunnelStage {
     await waitFor(
       'the default service account is there',
       () => this.cluster.plane.request('GET', accounts).then(() => true),
-      { deadlineMs: 20_000, everyMs: 50 },
+      { deadlineMs: 180_000, everyMs: 50 },
     );
     for (const { name } of this.nodes)
       await this.cluster.plane.request('POST', '/api/v1/namespaces/default/pods', pod(name));
-    for (const { name } of this.nodes) await waitForPods(this.cluster.plane.api, name, 1, 60_000);
+    for (const { name } of this.nodes) await waitForPods(this.cluster.plane.api, name, 1, 180_000);
   }
 
   /** Ready, and with the network of its pods, as the controllers of a cluster with `--allocate-node-cidrs` write it. */
   async #registered({ name, site }: EdgeNode): Promise<void> {
-    await this.cluster.waitForNode(name, true, 60_000);
+    await this.cluster.waitForNode(name, true, 180_000);
     const spec = { podCIDR: site.podCidr, podCIDRs: [site.podCidr] };
     await this.cluster.plane.request('PATCH', `/api/v1/nodes/${name}`, { spec });
   }

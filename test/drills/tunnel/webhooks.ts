@@ -54,7 +54,7 @@ export async function webhooks(stage: TunnelStage): Promise<void> {
     await waitFor(
       'the webhook decides',
       async () => /forbidden by the webhook at/.test((await admitted('forbidden')).stderr),
-      { deadlineMs: 60_000 },
+      { deadlineMs: 180_000 },
     );
     const refused = await admitted('forbidden');
     expectThat(
@@ -67,7 +67,7 @@ export async function webhooks(stage: TunnelStage): Promise<void> {
     await waitFor(
       'the API is there',
       async () => (await stage.kubectl(['get', '--raw', place])).stdout.includes(`"node":"${node.name}"`),
-      { deadlineMs: 60_000 },
+      { deadlineMs: 180_000 },
     );
   });
   await report.check(
@@ -90,13 +90,13 @@ export async function webhooks(stage: TunnelStage): Promise<void> {
       await stage.startServer();
       const startMs = performance.now();
       await waitFor('the webhook lets pass', async () => (await admitted()).code === 0, {
-        deadlineMs: 60_000,
+        deadlineMs: 180_000,
         everyMs: 50,
       });
       const backMs = performance.now() - startMs;
       expectThat(backMs <= stage.deadline(backWithinMs), `after ${Math.round(backMs)} ms`);
       await waitFor('the API is there', async () => (await stage.kubectl(['get', '--raw', place])).code === 0, {
-        deadlineMs: 60_000,
+        deadlineMs: 180_000,
         everyMs: 50,
       });
       return `${Math.round(backMs)} ms after the server was ready`;
@@ -120,7 +120,7 @@ export async function webhooks(stage: TunnelStage): Promise<void> {
       }
       const resumedMs = sinceStart();
       await waitFor('the webhook lets pass', async () => (await admitted()).code === 0, {
-        deadlineMs: 60_000,
+        deadlineMs: 180_000,
         everyMs: 50,
       });
       return `refused after ${refusedMs} ms; back ${sinceStart() - resumedMs} ms after it went on at ${resumedMs} ms`;
