@@ -174,8 +174,8 @@ describeWithApiserver('peers in front of a real API server', () => {
     expect(reportIn(inCloud, 'edge1')).toEqual(reportIn(lease, 'edge1'));
     expect(metadataOf(inCloud)['resourceVersion']).toBe(metadataOf(lease)['resourceVersion']);
     const { seq } = reportIn(lease, 'edge1');
-    await sees();
-    expect(reportIn(lease, 'edge1').seq).toBe(seq + 1);
+    // A renewal that finds the cloud out of reach, as on a machine that stalls, is acknowledged without a new report.
+    await until(async () => (await sees()) && reportIn(lease, 'edge1').seq > seq, 'a newer report');
     await leaseOf('edge2');
     written += 1;
     const foreign = await node('edge1').hub.client.request('PUT', `${leases}/edge2`, {
