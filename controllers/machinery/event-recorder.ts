@@ -1,6 +1,6 @@
 // Events for people: `kubectl describe` shows them under the object. They are told once and counted when they repeat; they
 // never hold a reconcile up, and none is worth more than a bounded queue.
-import { delay, type Clock } from '../../runtime/clock.ts';
+import { delay, type Clock, type Timer } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Api } from './api.ts';
 import { isNotFound } from './errors.ts';
@@ -47,6 +47,8 @@ const repeatMs = 60_000;
 const maxRemembered = 2_000;
 const maxWaiting = 500;
 const rate = { perSecond: 10, burst: 50 };
+/** A replica that is told to stop has this long for what people were not told yet. */
+const farewellMs = 3_000;
 
 export class EventRecorder implements Recorder {
   readonly #parts: EventRecorderParts;
@@ -94,30 +96,35 @@ export class EventRecorder implements Recorder {
     }
   }
 
-  /** Sends what is recorded until `signal` aborts; never rejects. */
+  /** Sends what is recorded until `signal` aborts, and then what is left, for as long as `farewellMs`; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log, metrics } = this.#parts;
-    const wake = (): void => this.#wake();
-    signal.addEventListener('abort', wake, { once: true });
-    while (!signal.aborted) {
+    const end = new AbortController();
+    let timer: Timer | undefined;
+    const farewell = (): void => {
+      timer = clock.after(farewellMs, () => end.abort(signal.reason));
+      this.#wake();
+    };
+    signal.addEventListener('abort', farewell, { once: true });
+    while (!end.signal.aborted) {
       const [next] = this.#waiting;
       if (next === undefined) {
+        if (signal.aborted) break;
         await new Promise<void>((resolve) => (this.#wake = resolve));
         continue;
       }
       this.#waiting.delete(next);
       await delay(clock, this.#bucket.take(), signal);
-      if (signal.aborted) break;
       try {
-        await this.#send(next, signal);
+        await this.#send(next, end.signal);
         metrics.events.inc({ outcome: 'sent' });
       } catch (error) {
-        if (signal.aborted) break;
         metrics.events.inc({ outcome: 'failed' });
         log.warn('an event could not be told', { reason: next.body.reason, problem: (error as Error).message });
+        if (signal.aborted) break;
       }
     }
-    signal.removeEventListener('abort', wake);
+    timer?.cancel();
   }
 
   async #send(told: Told, signal: AbortSignal): Promise<void> {
