@@ -42,6 +42,8 @@ export const kubeletHealth = 'http://127.0.0.1:10248/healthz';
 export const hubPorts: readonly (readonly [port: number, what: string])[] = [
   [10261, 'the hub'],
   [10267, "the hub's health and metrics"],
+  // Opened when the node is in a pool; who finds it taken then is no peer, and nobody would look here for the cause.
+  [10268, 'peers of the pool'],
 ];
 
 /** The unit names this folder; another one would be another unit. */

@@ -139,7 +139,7 @@ export function preflight(facts: NodeFacts): Check[] {
           .map((port) => `port ${port} (${hubPorts.find(([known]) => known === port)?.[1]}) is taken`)
           .join('; '),
     'See who has it: ss -lntp.',
-    `${hubPorts.map(([port]) => port).join(' and ')} are free`,
+    `${hubPorts.map(([port]) => port).join(', ')} are free`,
   );
   check(
     'disk',
