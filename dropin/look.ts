@@ -25,7 +25,12 @@ export async function statusFacts({ host, files, node, wallSeconds }: LookParts)
   const metrics = await host.get(`${hubOps}/metrics`);
   return {
     node,
-    conversion: journal && { phase: journal.phase, version: journal.version, begunAt: journal.begunAt },
+    conversion: journal && {
+      phase: journal.phase,
+      version: journal.version,
+      begunAt: journal.begunAt,
+      upgradeTo: journal.upgrade?.to,
+    },
     hubUnit: await host.units.state(ours.unit),
     kubeletActive: (await host.units.state(kubeadm.kubeletUnit)).active,
     usedKubeconfig: await usedKubeconfig(host),

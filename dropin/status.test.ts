@@ -4,7 +4,7 @@ import { diagnose, nodeStatus, statusText, type StatusFacts } from './status.ts'
 const day = 86_400;
 const well: StatusFacts = {
   node: 'edge-1',
-  conversion: { phase: 'converted', version: '1.2.3', begunAt: '2026-01-01T00:00:00Z' },
+  conversion: { phase: 'converted', version: '1.2.3', begunAt: '2026-01-01T00:00:00Z', upgradeTo: undefined },
   hubUnit: { loaded: true, active: true, enabled: true },
   kubeletActive: true,
   usedKubeconfig: '/etc/holdfast/kubelet.conf',
@@ -71,7 +71,9 @@ test('what is broken is named, with what to do', () => {
   ).toEqual(['unit', 'boot', 'ready']);
   expect(broken({ usedKubeconfig: '/etc/kubernetes/kubelet.conf' })).toEqual(['kubelet at the hub']);
   expect(broken({ now: 101 * day })).toEqual(['certificate']);
-  expect(broken({ conversion: { phase: 'reverting', version: '1', begunAt: '2026' } })).toEqual(['conversion']);
+  const begun = { version: '1', begunAt: '2026', upgradeTo: undefined };
+  expect(broken({ conversion: { ...begun, phase: 'reverting' } })).toEqual(['conversion']);
+  expect(broken({ conversion: { ...begun, phase: 'converted', upgradeTo: '2' } })).toEqual(['upgrade']);
   for (const check of diagnose({ ...well, ready: undefined, metrics: undefined, kubeletActive: false }))
     expect([check.name, check.verdict === 'ok' || check.fix !== '']).toEqual([check.name, true]);
 });

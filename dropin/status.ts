@@ -8,7 +8,15 @@ import type { Check } from './preflight.ts';
 export interface StatusFacts {
   readonly node: string | undefined;
   /** Of the journal; undefined when this node was not converted, or was set up by hand. */
-  readonly conversion: { readonly phase: Phase; readonly version: string; readonly begunAt: string } | undefined;
+  readonly conversion:
+    | {
+        readonly phase: Phase;
+        readonly version: string;
+        readonly begunAt: string;
+        /** Of an upgrade that is not over. */
+        readonly upgradeTo: string | undefined;
+      }
+    | undefined;
   readonly hubUnit: { readonly loaded: boolean; readonly active: boolean; readonly enabled: boolean };
   readonly kubeletActive: boolean;
   readonly usedKubeconfig: string | undefined;
@@ -125,6 +133,13 @@ export function diagnose(facts: StatusFacts): Check[] {
       : 'Run holdfast convert to go on, or holdfast revert to go back.',
     conversion === undefined ? 'the hub was set up by hand' : `Holdfast ${conversion.version}`,
   );
+  if (conversion?.upgradeTo !== undefined)
+    check(
+      'upgrade',
+      `one from Holdfast ${conversion.version} to ${conversion.upgradeTo} was interrupted, or goes on`,
+      'holdfast upgrade with the same archive goes on; with that of the old version it goes back.',
+      '',
+    );
   if (!hubUnit.loaded && ready === undefined) return checks;
   check(
     'unit',
