@@ -20,10 +20,7 @@ import { fasterClock, PretendedPool } from './pretended-pool.ts';
 
 const factor = 8;
 const clock = fasterClock(factor);
-/**
- * An emergency brake for what takes so many of the guard's seconds. A guard that has learned little of a pool's links takes them for bad
- * ones and needs several times as long, and how much it has learned depends on how fast the machine made the pool.
- */
+/** An emergency brake for what takes so many of the guard's seconds, on a busy machine. */
 const within = (seconds: number): { deadlineMs: number; everyMs: number } => ({
   deadlineMs: 120_000 + (seconds * 1000) / factor,
   everyMs: 100,
@@ -82,6 +79,8 @@ describeWithControlPlane('the eviction guard', () => {
     const pool = await PretendedPool.start(plane, clock, name, size, annotations);
     pools.push(pool);
     await plane.request('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+    for (const each of pool.nodes)
+      await waitFor(`${each.name} takes pods`, async () => (await taintsOf(each.name)).length === 0, within(60));
     return pool;
   }
 
@@ -442,8 +441,22 @@ function workload(
       ...(kind === 'StatefulSet' ? { serviceName: name } : {}),
       ...spec,
       selector: { matchLabels: labels },
-      template: { metadata: { labels }, spec: { nodeSelector: { [nodePoolLabel]: pool }, containers } },
+      template: {
+        metadata: { labels },
+        spec: { nodeSelector: { [nodePoolLabel]: pool }, topologySpreadConstraints: [spread(labels)], containers },
+      },
     },
+  };
+}
+
+/** Over all nodes that take pods, so that the one that dies has some. */
+function spread(labels: Readonly<Record<string, string>>): object {
+  return {
+    maxSkew: 1,
+    topologyKey: 'kubernetes.io/hostname',
+    whenUnsatisfiable: 'DoNotSchedule',
+    nodeTaintsPolicy: 'Honor',
+    labelSelector: { matchLabels: labels },
   };
 }
 
