@@ -182,6 +182,8 @@ async function objects({ cluster }: Stage): Promise<Set<string>> {
     listed
       .trim()
       .split('\n')
-      .map((line) => line.replaceAll(/\s+/g, ' ')),
+      .map((line) => line.replaceAll(/\s+/g, ' '))
+      // A kubelet makes its Lease a while after its Node is Ready.
+      .filter((line) => !line.startsWith('Lease kube-node-lease ')),
   );
 }
