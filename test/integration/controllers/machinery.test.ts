@@ -198,6 +198,8 @@ describeWithApiserver('controllers on a real API server', () => {
         );
       };
       await paint('a');
+      // What is seen at the API server may not have been answered yet: then its writer would not know that it wrote.
+      await waitFor('the first has its answer', () => writers.length === 1, { deadlineMs: 120_000 });
       first.stop.abort();
       await first.ended;
       await paint('b');
