@@ -9,7 +9,7 @@ import { apply, describeChange } from './changes.ts';
 import { clusterFacts, resources, type ClusterApi, type ClusterFacts } from './cluster-facts.ts';
 import { resourceOf } from './kinds.ts';
 import { imagesOf, withImage, type ClusterObject } from './manifests.ts';
-import type { Outcome } from './outcome.ts';
+import { runAgain, type Outcome } from './outcome.ts';
 import { preflight } from './preflight.ts';
 import { readinessOf, type Readiness } from './readiness.ts';
 import {
@@ -99,11 +99,7 @@ export async function install(parts: InstallParts, settings: InstallSettings, si
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof Error)) throw error;
-    return end(
-      'failed',
-      'Mend what the error says, and run the same command again: it goes on from there.',
-      error.message,
-    );
+    return end('failed', runAgain, error.message);
   }
 }
 

@@ -15,6 +15,9 @@ export const exitStatus = {
   stranded: 4,
 } as const;
 
+/** What a run that failed says to do: every step may be done again. */
+export const runAgain = 'Mend what the error says, and run the same command again: it goes on from there.';
+
 export interface Outcome {
   readonly command: string;
   readonly outcome: keyof typeof exitStatus;

@@ -8,7 +8,7 @@ import { clusterFacts, resources, type ClusterFacts } from './cluster-facts.ts';
 import type { InstallParts } from './install.ts';
 import { installedKinds } from './kinds.ts';
 import { nameOf, ownLabel } from './manifests.ts';
-import type { Outcome } from './outcome.ts';
+import { runAgain, type Outcome } from './outcome.ts';
 import { rightsCheck } from './preflight.ts';
 
 export interface UninstallSettings {
@@ -109,11 +109,7 @@ export async function uninstall(
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof Error)) throw error;
-    return end(
-      'failed',
-      'Mend what the error says, and run the same command again: it goes on from there.',
-      error.message,
-    );
+    return end('failed', runAgain, error.message);
   }
 }
 

@@ -4,22 +4,15 @@ import fc from 'fast-check';
 import { ManualClock } from '../../runtime/manual-clock.ts';
 import { ApiError } from '../machinery/errors.ts';
 import type { Collection } from '../machinery/informer.ts';
-import type { ApiObject, Resource } from '../machinery/resource.ts';
+import type { ApiObject } from '../machinery/resource.ts';
 import { SimulatedApi } from '../machinery/simulated-api.testing.ts';
 import { nodeResource, type Node } from '../nodes.ts';
 import type { ControllerParts } from '../registry.ts';
-import { certificateApprover } from './certificate-approver.ts';
+import { certificateApprover, requestResource } from './certificate-approver.ts';
 import { clientSigner, servingSigner, type CertificateSigningRequest } from './decision.ts';
 import { nodeSubject, requestPem } from './request.testing.ts';
 
 const { signal } = new AbortController();
-const csrs: Resource = {
-  group: 'certificates.k8s.io',
-  version: 'v1',
-  resource: 'certificatesigningrequests',
-  kind: 'CertificateSigningRequest',
-  namespaced: false,
-};
 const nodeNames = ['edge1', 'edge2'];
 const address = (name: string): string => (name === 'edge1' ? '192.168.7.11' : '192.168.7.12');
 
@@ -50,12 +43,12 @@ class Bench {
   }
 
   get requests(): readonly CertificateSigningRequest[] {
-    return this.api.objects<CertificateSigningRequest, never>(csrs, {}).list();
+    return this.api.objects<CertificateSigningRequest, never>(requestResource, {}).list();
   }
 
   ask(by: string, kind: 'serving' | 'client', subject: string): void {
     this.#names += 1;
-    this.api.put(csrs, {
+    this.api.put(requestResource, {
       metadata: { name: `csr-${this.#names}`, creationTimestamp: new Date(this.clock.wallMs()).toISOString() },
       spec: {
         request: Buffer.from(pems.get(`${kind} ${subject}`) ?? '').toString('base64'),
@@ -179,6 +172,6 @@ async function take(bench: Bench, happening: Happening, denied: Set<string>): Pr
 
 function judge(bench: Bench, request: CertificateSigningRequest, type: string, denied: Set<string>): void {
   const conditions = [{ type, status: 'True', reason: 'ByAPerson' }];
-  bench.api.put(csrs, { ...request, status: { ...request.status, conditions } });
+  bench.api.put(requestResource, { ...request, status: { ...request.status, conditions } });
   if (type === 'Denied') denied.add(request.metadata.name);
 }

@@ -7,7 +7,7 @@ import { nodes as nodeCollection, watchNodes, type Node } from '../nodes.ts';
 import type { ControllerParts } from '../registry.ts';
 import { decide, normalAddress, type CertificateSigningRequest, type Surroundings } from './decision.ts';
 
-const csrs: Resource = {
+export const requestResource: Resource = {
   group: 'certificates.k8s.io',
   version: 'v1',
   resource: 'certificatesigningrequests',
@@ -17,7 +17,7 @@ const csrs: Resource = {
 
 const requestCollection: Collection<CertificateSigningRequest, 'requester'> = {
   name: 'certificatesigningrequests',
-  resource: csrs,
+  resource: requestResource,
   keep: (object) => withoutManagedFields<CertificateSigningRequest>(object),
   indexes: { requester: ({ spec }) => [spec.username ?? ''] },
 };
@@ -89,7 +89,7 @@ export function certificateApprover(parts: ControllerParts): Controller {
       if (decision.verdict === 'leave') {
         const ageMs = clock.wallMs() - Date.parse(request.metadata.creationTimestamp ?? '');
         if (ageMs < patienceMs) return { againAfterMs: patienceMs };
-        recorder.record(csrs, request, 'Warning', decision.reason, decision.message);
+        recorder.record(requestResource, request, 'Warning', decision.reason, decision.message);
         return {};
       }
       const { reason, message } = decision;
@@ -97,8 +97,8 @@ export function certificateApprover(parts: ControllerParts): Controller {
       const condition = { type: 'Approved', status: 'True', reason, message, lastUpdateTime };
       const approved = { ...request, status: { ...request.status, conditions: [condition] } };
       // The whole object with its version: what was judged is what is approved.
-      requests.written(await api.replace(csrs, approved, signal, { subresource: 'approval' }));
-      recorder.record(csrs, request, 'Normal', 'Approved', message);
+      requests.written(await api.replace(requestResource, approved, signal, { subresource: 'approval' }));
+      recorder.record(requestResource, request, 'Normal', 'Approved', message);
       return {};
     },
   };

@@ -9,7 +9,7 @@ import { waitUntil, type Progress } from '../../dropin/wait.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { resources, type ClusterApi } from '../cluster-facts.ts';
 import { InstallError } from '../errors.ts';
-import type { Outcome } from '../outcome.ts';
+import { runAgain, type Outcome } from '../outcome.ts';
 import { configWithEgress, configWithoutEgress } from './kubeadm-config.ts';
 import { flagsOf, withEgress, withoutEgress } from './manifest.ts';
 import { digest, readState, removeState, writeState, type EgressState } from './state.ts';
@@ -393,13 +393,7 @@ export class Egress {
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       const refused = error instanceof InstallError && error.code === 'ERR_INSTALL_REFUSED';
-      return this.#end(
-        refused ? 'refused' : 'failed',
-        refused
-          ? 'Nothing was changed.'
-          : 'Mend what the error says, and run the same command again: it goes on from there.',
-        error.message,
-      );
+      return this.#end(refused ? 'refused' : 'failed', refused ? 'Nothing was changed.' : runAgain, error.message);
     }
   }
 

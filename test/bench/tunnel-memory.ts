@@ -1,8 +1,7 @@
 // What the tunnel keeps in memory: the server with many idle agents and after many came and went, and an agent in `holdfast node`.
-import { once } from 'node:events';
-import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { waitFor } from '../cluster/commands.ts';
+import { echoSession } from '../cluster/echo-session.ts';
 import { memoryOf, untilIdle } from './process-cost.ts';
 import { summarize } from './samples.ts';
 import type { Tunnel, TunnelBed } from './tunnel-bed.ts';
@@ -97,7 +96,9 @@ export async function churn(
         await connected(tunnel, running.length + 1);
       }
       for (const name of names)
-        await Promise.all(Array.from({ length: sessions }, () => session(tunnel.socket, bed.authority(name))));
+        await Promise.all(
+          Array.from({ length: sessions }, () => echoSession(tunnel.socket, bed.authority(name), 'ehello', 'hello')),
+        );
     } finally {
       stop.abort();
       await Promise.all(running);
@@ -122,19 +123,4 @@ async function connected(tunnel: Tunnel, count: number): Promise<void> {
     deadlineMs: 120_000,
     everyMs: 200,
   });
-}
-
-/** One connection to the target, which sends back what it gets behind an 'e'. */
-async function session(socketPath: string, authority: string): Promise<void> {
-  const socket = net.connect(socketPath);
-  try {
-    socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: x\r\n\r\n`);
-    const [head] = (await once(socket, 'data')) as [Buffer];
-    if (!head.toString().startsWith('HTTP/1.1 200')) throw new Error(`${authority}: ${head.toString()}`);
-    socket.write('ehello');
-    const [echoed] = (await once(socket, 'data')) as [Buffer];
-    if (echoed.toString() !== 'hello') throw new Error(`${authority}: ${echoed.toString()}`);
-  } finally {
-    socket.destroy();
-  }
 }

@@ -8,7 +8,7 @@ import type { Drill, DrillContext } from './drill.ts';
 import { appSets } from './pools/app-sets.ts';
 import { Fleet, pools, seeded, type PoolObject } from './pools/fleet.ts';
 import { takeOverMs } from './pools/killer.ts';
-import { replicaNames, Replicas, type ReplicaName } from './pools/replicas.ts';
+import { replicaNames, Replicas, type ReplicaName } from './controller-replicas.ts';
 import { wholeFleet } from './pools/whole-fleet.ts';
 import { expectThat } from './report.ts';
 
@@ -40,12 +40,7 @@ async function objectsOnly(context: DrillContext, wanted: (letter: string) => bo
   context.defer(() => plane.stop());
   context.keepLogs(`${plane.dir}/controllers`);
   await applyConfig(plane, 'crds', 'rbac', 'controllers');
-  const replicas = await Replicas.install(plane);
-  context.defer(async () => {
-    for (const name of replicaNames) await replicas.kill(name);
-  });
-  for (const name of replicaNames) await replicas.start(name);
-  for (const name of replicaNames) await replicas.ready(name);
+  const replicas = await Replicas.startBoth(context, plane);
   if (wanted('a')) await report.part('(a) every object in config/samples', () => samples(context, plane));
   const size = quick ? sizes.quick : sizes.full;
   const fleet = new Fleet(plane, size, seeded(seed));

@@ -1,11 +1,11 @@
-// An annotation that goes to the API server with the kubelet's own renewal of the node's Lease, at no further request. The
-// renewal comes first: what the API server refuses is sent again as the kubelet wrote it, and then left alone for a while.
+// An annotation that goes to the API server with the kubelet's own renewal of the node's Lease.
 import { WireError } from '../../kube/errors.ts';
 import type { ResourceRequest } from '../../kube/request-info.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { headerValue } from '../../runtime/headers.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { HubRequest, UpstreamReply } from '../types.ts';
+import { sendWithAddition, type Send } from './addition.ts';
 import type { WriteMetrics } from './metrics.ts';
 import { readObject, RefusedError } from './request-object.ts';
 
@@ -24,8 +24,6 @@ export interface AnnotatedLeaseParts {
 }
 
 const pauseMs = 600_000;
-/** What says nothing about the annotation: who asks, a version that is too old, too many requests, a server in trouble. */
-const otherReasons = new Set([401, 404, 409, 429]);
 
 export class AnnotatedLease {
   readonly #parts: AnnotatedLeaseParts;
@@ -40,19 +38,13 @@ export class AnnotatedLease {
     request: HubRequest,
     info: ResourceRequest,
     body: Buffer,
-    send: (body: Buffer) => Promise<UpstreamReply | undefined>,
+    send: Send,
   ): Promise<UpstreamReply | undefined> {
     const annotated = info.verb === 'update' ? this.#annotated(request, body) : undefined;
-    if (annotated === undefined) return await send(body);
-    const reply = await send(annotated);
-    if (reply === undefined) return undefined;
-    const { statusCode } = reply;
-    if (statusCode < 400 || statusCode >= 500 || otherReasons.has(statusCode)) {
-      this.#parts.metrics.leaseAnnotations.inc({ outcome: statusCode < 400 ? 'sent' : 'failed' });
-      return reply;
-    }
-    this.#pause('refused', `the API server answered ${statusCode}`);
-    return await send(body);
+    return await sendWithAddition(body, annotated, send, (outcome, statusCode) => {
+      if (outcome === 'refused') this.#pause('refused', `the API server answered ${statusCode}`);
+      else this.#parts.metrics.leaseAnnotations.inc({ outcome });
+    });
   }
 
   #annotated(request: HubRequest, body: Buffer): Buffer | undefined {

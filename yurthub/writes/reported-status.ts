@@ -1,11 +1,12 @@
 // What the hub says of itself goes to the API server with the kubelet's own patch of its Node's status, every five minutes and when
-// that changes: at no further request. The status comes first: what the API server refuses is sent again as the kubelet wrote it.
+// that changes.
 import { hubReportAnnotation } from '../../kube/hub-report.ts';
 import type { ResourceRequest } from '../../kube/request-info.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { headerValue } from '../../runtime/headers.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { HubRequest, UpstreamReply } from '../types.ts';
+import { sendWithAddition, type Send } from './addition.ts';
 import { patchTypeOf } from './status-patch.ts';
 
 export interface ReportedStatusParts {
@@ -16,8 +17,6 @@ export interface ReportedStatusParts {
 }
 
 const pauseMs = 3_600_000;
-/** What says nothing about the annotation: who asks, a version that is too old, too many requests. */
-const otherReasons = new Set([401, 404, 409, 429]);
 
 export class ReportedStatus {
   readonly #parts: ReportedStatusParts;
@@ -34,23 +33,20 @@ export class ReportedStatus {
     request: HubRequest,
     info: ResourceRequest,
     body: Buffer,
-    send: (body: Buffer) => Promise<UpstreamReply | undefined>,
+    send: Send,
   ): Promise<UpstreamReply | undefined> {
     const { log, clock, report } = this.#parts;
     if (info.resource !== 'nodes' || clock.monotonicMs() < this.#pausedUntilMs) return await send(body);
     const text = report();
     const reported = text === undefined || text === this.#known ? undefined : withReport(request, body, text);
-    if (reported === undefined) return await send(body);
-    const reply = await send(reported);
-    if (reply === undefined) return undefined;
-    const { statusCode } = reply;
-    if (statusCode < 400) this.#known = text;
-    if (statusCode < 400 || statusCode >= 500 || otherReasons.has(statusCode)) return reply;
-    this.#pausedUntilMs = clock.monotonicMs() + pauseMs;
-    log.warn('the Node goes without the report of the hub for an hour: the API server does not take it', {
-      statusCode,
+    return await sendWithAddition(body, reported, send, (outcome, statusCode) => {
+      if (outcome === 'sent') this.#known = text;
+      if (outcome !== 'refused') return;
+      this.#pausedUntilMs = clock.monotonicMs() + pauseMs;
+      log.warn('the Node goes without the report of the hub for an hour: the API server does not take it', {
+        statusCode,
+      });
     });
-    return await send(body);
   }
 }
 

@@ -18,7 +18,7 @@ import type { EdgeNode } from '../../cluster/node.ts';
 import { deadlineFor, type DrillContext } from '../drill.ts';
 import { hubCaFile, HubProcess, hubUrl } from '../hub-process.ts';
 import { podsOn, waitForPods, type Pod } from '../pods.ts';
-import { Replicas } from '../pools/replicas.ts';
+import { Replicas } from '../controller-replicas.ts';
 import type { Report } from '../report.ts';
 import { SiteNetwork } from './site-network.ts';
 import { TunnelSide } from './tunnel-side.ts';

@@ -7,7 +7,7 @@ import type { DrillContext } from '../drill.ts';
 import { expectThat } from '../report.ts';
 import { AppSetInDrill, makeNamespace } from './app-set.ts';
 import { poolLabel, pools } from './fleet.ts';
-import { replicaNames, Replicas } from './replicas.ts';
+import { replicaNames, Replicas } from '../controller-replicas.ts';
 
 /** On a control plane of its own: Kubernetes' controllers would judge the nodes of the fleet. */
 export async function appSets(context: DrillContext): Promise<void> {
@@ -19,12 +19,7 @@ export async function appSets(context: DrillContext): Promise<void> {
   });
   context.defer(() => plane.stop());
   await applyConfig(plane, 'crds', 'rbac', 'controllers');
-  const replicas = await Replicas.install(plane);
-  context.defer(async () => {
-    for (const name of replicaNames) await replicas.kill(name);
-  });
-  for (const name of replicaNames) await replicas.start(name);
-  for (const name of replicaNames) await replicas.ready(name);
+  const replicas = await Replicas.startBoth(context, plane);
   const names = Array.from({ length: quick ? 8 : 20 }, (_, index) => `shop-${String(index).padStart(2, '0')}`);
   const pods = new HollowPods(plane.api);
   pods.start();

@@ -1,6 +1,6 @@
 // Kills replicas of the controllers at random moments while something else goes on, and starts them again as a supervisor would.
 import { waitFor } from '../../cluster/commands.ts';
-import { replicaNames, type ReplicaName, type Replicas } from './replicas.ts';
+import { replicaNames, type ReplicaName, type Replicas } from '../controller-replicas.ts';
 
 /** Between two kills. */
 const pauseMs = { least: 2_000, spread: 8_000 };

@@ -10,7 +10,7 @@ import { expectThat } from '../report.ts';
 import { AppSetInDrill, makeNamespace, namespace, podsOf } from './app-set.ts';
 import { Fleet, fleetLabels, seeded } from './fleet.ts';
 import { Killer } from './killer.ts';
-import { replicaNames, Replicas } from './replicas.ts';
+import { replicaNames, Replicas } from '../controller-replicas.ts';
 
 const size = { pools: 20, nodes: 200, kills: 30 };
 /** Pods have to go and come, on two processors. */
@@ -47,12 +47,7 @@ export async function wholeFleet(context: DrillContext, seed: number): Promise<v
   await fleet.make();
   const kubelets = await HollowNodes.start(plane, fleet.nodeNames);
   context.defer(() => kubelets.stop());
-  const replicas = await Replicas.install(plane);
-  context.defer(async () => {
-    for (const name of replicaNames) await replicas.kill(name);
-  });
-  for (const name of replicaNames) await replicas.start(name);
-  for (const name of replicaNames) await replicas.ready(name);
+  const replicas = await Replicas.startBoth(context, plane);
   await makeNamespace(plane);
   const app = new AppSetInDrill(plane, fleet.poolNames);
   const world = new World(plane, fleet);

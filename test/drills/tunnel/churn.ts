@@ -1,6 +1,5 @@
 // Many nodes come, are used, and go, again and again: what the server holds is then what it held before. The agents are real and run
 // in this process; behind each is an echo instead of a kubelet.
-import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -10,6 +9,7 @@ import { Metrics } from '../../../runtime/metrics.ts';
 import { createAgent } from '../../../tunnel-agent/run.ts';
 import { readAgentSettings } from '../../../tunnel-agent/settings.ts';
 import { waitFor } from '../../cluster/commands.ts';
+import { echoSession } from '../../cluster/echo-session.ts';
 import { expectThat } from '../report.ts';
 import type { TunnelStage } from './stage.ts';
 
@@ -91,7 +91,7 @@ async function round(stage: TunnelStage, folder: string, echoPort: number): Prom
     await registered(stage, nodes);
     for (let i = 0; i < nodes; i += 1)
       await Promise.all(
-        Array.from({ length: sessionsEach }, () => session(stage.socket(), `${nodeName(i)}:${echoPort}`)),
+        Array.from({ length: sessionsEach }, () => echoSession(stage.socket(), `${nodeName(i)}:${echoPort}`, 'hello')),
       );
   } finally {
     stop.abort();
@@ -105,18 +105,4 @@ async function registered(stage: TunnelStage, count: number): Promise<void> {
     deadlineMs: 120_000,
     everyMs: 200,
   });
-}
-
-async function session(socketPath: string, authority: string): Promise<void> {
-  const socket = net.connect(socketPath);
-  try {
-    socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: x\r\n\r\n`);
-    const [head] = (await once(socket, 'data')) as [Buffer];
-    expectThat(head.toString().startsWith('HTTP/1.1 200'), `${authority}: ${head.toString()}`);
-    socket.write('hello');
-    const [echoed] = (await once(socket, 'data')) as [Buffer];
-    expectThat(echoed.toString() === 'hello', echoed.toString());
-  } finally {
-    socket.destroy();
-  }
 }

@@ -3,11 +3,12 @@
 import { mkdirSync, copyFileSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import path from 'node:path';
-import { waitFor } from '../../cluster/commands.ts';
-import type { ControlPlane } from '../../cluster/control-plane.ts';
-import { claimPort } from '../../cluster/ports.ts';
-import { logTail, type ProcessRecord } from '../../cluster/processes.ts';
-import { projectRoot } from '../../cluster/project-root.ts';
+import { waitFor } from '../cluster/commands.ts';
+import type { ControlPlane } from '../cluster/control-plane.ts';
+import { claimPort } from '../cluster/ports.ts';
+import { logTail, type ProcessRecord } from '../cluster/processes.ts';
+import { projectRoot } from '../cluster/project-root.ts';
+import type { DrillContext } from './drill.ts';
 
 export const replicaNames = ['controllers-1', 'controllers-2'] as const;
 export type ReplicaName = (typeof replicaNames)[number];
@@ -41,6 +42,17 @@ export class Replicas {
     };
     writeFileSync(replicas.#kubeconfig, JSON.stringify(kubeconfig), { mode: 0o600 });
     for (const name of replicaNames) replicas.#ports.set(name, await claimPort());
+    return replicas;
+  }
+
+  /** Both of them, at work; killed when the drill is over. */
+  static async startBoth(context: DrillContext, plane: ControlPlane): Promise<Replicas> {
+    const replicas = await Replicas.install(plane);
+    context.defer(async () => {
+      for (const name of replicaNames) await replicas.kill(name);
+    });
+    for (const name of replicaNames) await replicas.start(name);
+    for (const name of replicaNames) await replicas.ready(name);
     return replicas;
   }
 
