@@ -2,8 +2,8 @@
 // much.
 import type net from 'node:net';
 import type { Clock } from '../runtime/clock.ts';
+import { HeadReader } from '../runtime/http-head.ts';
 import { PeerError } from './errors.ts';
-import { HeadReader } from './http-head.ts';
 
 export interface KeptConnectionParts {
   readonly clock: Clock;
@@ -121,14 +121,10 @@ function readHead(
   reader: HeadReader,
   chunk: Buffer,
 ): { status: number; bytes: number; rest: Buffer } | 'wrong' | undefined {
-  try {
-    const head = reader.take(chunk);
-    if (head === undefined) return undefined;
-    const status = Number(/^HTTP\/1\.1 (\d{3})\b/.exec(head.startLine)?.[1] ?? Number.NaN);
-    const bytes = head.isEncoded ? Number.NaN : (head.contentLength ?? Number.NaN);
-    return Number.isNaN(status) ? 'wrong' : { status, bytes, rest: head.rest };
-  } catch (error) {
-    if (error instanceof PeerError) return 'wrong';
-    throw error;
-  }
+  const head = reader.take(chunk);
+  if (head === undefined) return undefined;
+  if (head === 'too-long') return 'wrong';
+  const status = Number(/^HTTP\/1\.1 (\d{3})\b/.exec(head.startLine)?.[1] ?? Number.NaN);
+  const bytes = head.isEncoded ? Number.NaN : (head.contentLength ?? Number.NaN);
+  return Number.isNaN(status) ? 'wrong' : { status, bytes, rest: head.rest };
 }

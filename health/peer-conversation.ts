@@ -1,8 +1,7 @@
 // What a verified peer may ask on its connection: how this node is, again and again, or once to be let through.
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../runtime/clock.ts';
-import { PeerError } from './errors.ts';
-import { HeadReader, type Head } from './http-head.ts';
+import { HeadReader, type Head } from '../runtime/http-head.ts';
 import { probePath } from './probe-connection.ts';
 
 export interface PeerConversationParts {
@@ -39,18 +38,13 @@ export class PeerConversation {
   readonly #read = (chunk: Buffer): void => {
     // One question at a time: whoever does not wait for the answer is no peer.
     if (this.#answering) return this.#refuse();
-    try {
-      const head = this.#reader.take(chunk);
-      if (head === undefined) {
-        this.#slow ??= this.#parts.clock.after(headTimeoutMs, this.#idle);
-        return;
-      }
+    const head = this.#reader.take(chunk);
+    if (head === 'too-long') this.#socket.destroy();
+    else if (head === undefined) this.#slow ??= this.#parts.clock.after(headTimeoutMs, this.#idle);
+    else {
       this.#slow?.cancel();
       this.#slow = undefined;
       this.#asked(head);
-    } catch (error) {
-      if (!(error instanceof PeerError)) throw error;
-      this.#socket.destroy();
     }
   };
 

@@ -1,9 +1,10 @@
 // The way out through an HTTP proxy, as curl understands HTTPS_PROXY and NO_PROXY: one CONNECT, then bytes.
 import net from 'node:net';
 import tls from 'node:tls';
+import { askConnect } from '../runtime/ask-connect.ts';
+import type { Endpoint } from '../runtime/settings.ts';
 import { TunnelError } from '../tunnel/errors.ts';
 import { formatTarget, Networks } from '../tunnel/target.ts';
-import type { Endpoint } from '../runtime/settings.ts';
 
 export interface HttpProxy {
   readonly host: string;
@@ -12,8 +13,6 @@ export interface HttpProxy {
   /** The value of Proxy-Authorization; never logged. */
   readonly authorization: string | undefined;
 }
-
-const maxHeadBytes = 8192;
 
 /** Undefined for an empty text. Throws TypeError with what is expected, without the password. */
 export function parseProxy(text: string): HttpProxy | undefined {
@@ -45,49 +44,22 @@ export function bypassesProxy(host: string, noProxy: string): boolean {
     });
 }
 
-/** A socket to `target` through the proxy. Rejects with TunnelError (ERR_TUNNEL_PEER), or with the reason of `signal`. */
-export function connectThroughProxy(proxy: HttpProxy, target: Endpoint, signal: AbortSignal): Promise<net.Socket> {
-  const { host, port } = proxy;
+/** A socket to `target` through the proxy; paused. Rejects with TunnelError (ERR_TUNNEL_PEER), or with the reason of `signal`. */
+export async function connectThroughProxy(
+  proxy: HttpProxy,
+  target: Endpoint,
+  signal: AbortSignal,
+): Promise<net.Socket> {
+  const { host, port, authorization } = proxy;
   const socket = proxy.tls
     ? tls.connect({ host, port, ...(net.isIP(host) === 0 ? { servername: host } : {}) })
     : net.connect({ host, port, noDelay: true });
-  return new Promise((resolve, reject) => {
-    let head = Buffer.alloc(0);
-    const fail = (error: unknown): void => {
-      done();
-      socket.destroy();
-      reject(error);
-    };
-    const refuse = (problem: string): void =>
-      fail(new TunnelError('ERR_TUNNEL_PEER', `proxy ${host}:${port}: ${problem}`));
-    const aborted = (): void => fail(signal.reason);
-    const ended = (): void => refuse('ended the connection');
-    const read = (chunk: Buffer): void => {
-      head = Buffer.concat([head, chunk]);
-      const end = head.indexOf('\r\n\r\n');
-      if (end === -1) {
-        if (head.length > maxHeadBytes) refuse('the head of its answer is too long');
-        return;
-      }
-      const [statusLine = ''] = head.toString('latin1', 0, end).split('\r\n');
-      if (!/^HTTP\/1\.[01] 2\d\d\b/.test(statusLine)) {
-        refuse(`answered ${JSON.stringify(statusLine.slice(0, 100))}`);
-        return;
-      }
-      done();
-      socket.pause();
-      if (head.length > end + 4) socket.unshift(head.subarray(end + 4));
-      resolve(socket);
-    };
-    const done = (): void => {
-      socket.off('data', read).off('error', fail).off('end', ended);
-      signal.removeEventListener('abort', aborted);
-    };
-    socket.on('data', read).on('error', fail).on('end', ended);
-    if (signal.aborted) return aborted();
-    signal.addEventListener('abort', aborted, { once: true });
-    const authority = formatTarget(target);
-    const credential = proxy.authorization === undefined ? '' : `Proxy-Authorization: ${proxy.authorization}\r\n`;
-    socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${credential}\r\n`);
-  });
+  const question = {
+    authority: formatTarget(target),
+    fields: authorization === undefined ? [] : [`Proxy-Authorization: ${authorization}`],
+    refused: (problem: string, cause?: unknown) =>
+      new TunnelError('ERR_TUNNEL_PEER', `proxy ${host}:${port}: ${problem}`, cause),
+  };
+  await askConnect(socket, question, signal);
+  return socket;
 }

@@ -1,6 +1,5 @@
-// The heads that peers send each other, and a kubelet's health port: HTTP/1.1 as far as it is needed here, read by hand. Some
-// hundred bytes now and then are not worth a parser, its buffers and its timers for each connection.
-import { PeerError } from './errors.ts';
+// Heads of HTTP/1.1, read by hand where a whole parser is not wanted: a CONNECT and its answer, behind which the bytes are somebody
+// else's, and small questions between neighbours, for which its buffers and timers would cost more than the question.
 
 export interface Head {
   /** `GET /probe HTTP/1.1`, `HTTP/1.1 200 OK`. */
@@ -14,27 +13,26 @@ export interface Head {
 }
 
 const none = Buffer.alloc(0);
+const endOfHead = '\r\n\r\n';
 
 export class HeadReader {
   readonly #maxBytes: number;
   #held: Buffer = none;
 
+  /** `maxBytes`: of a head, without the empty line behind it. */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** Undefined while it is not whole. Then the reader begins anew. Throws PeerError (ERR_PEER_ANSWER): too long. */
-  take(chunk: Buffer): Head | undefined {
+  /** Undefined while it is not whole; behind a whole one the reader begins anew. Of no use behind one that is too long. */
+  take(chunk: Buffer): Head | 'too-long' | undefined {
     const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
-    const end = bytes.indexOf('\r\n\r\n');
-    if ((end === -1 ? bytes.length : end) > this.#maxBytes)
-      throw new PeerError('ERR_PEER_ANSWER', `a head is longer than ${this.#maxBytes} bytes`);
-    if (end === -1) {
-      this.#held = bytes;
-      return undefined;
-    }
-    this.#held = none;
-    return headOf(bytes.toString('latin1', 0, end), bytes.subarray(end + 4));
+    const end = bytes.indexOf(endOfHead);
+    // Of a head that has just its length, a part of its end may have come.
+    const least = end === -1 ? bytes.length - (endOfHead.length - 1) : end;
+    if (least > this.#maxBytes) return 'too-long';
+    this.#held = end === -1 ? bytes : none;
+    return end === -1 ? undefined : headOf(bytes.toString('latin1', 0, end), bytes.subarray(end + endOfHead.length));
   }
 }
 
