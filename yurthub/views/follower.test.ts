@@ -1,21 +1,12 @@
-import { jsonWire as wire } from '../../kube/json/json-wire.ts';
 import { ManualClock } from '../../runtime/manual-clock.ts';
 import { nullLog } from '../../runtime/log.ts';
 import type { Store, ViewKey } from '../types.ts';
 import { ViewFollower } from './follower.ts';
-import { Presenter } from './presenter.ts';
 import { View } from './view.ts';
 import type { Acquired } from './view-set.ts';
+import { configMapsOfShop, event, list, plainCipher, presenterWith } from './view-fixture.ts';
 
-const key: ViewKey = {
-  group: '',
-  version: 'v1',
-  resource: 'configmaps',
-  namespace: '',
-  labelSelector: '',
-  fieldSelector: '',
-  encoding: 'json',
-};
+const key: ViewKey = { ...configMapsOfShop, namespace: '' };
 const settings = { residentBytes: 1 << 20, logMaxCount: 100, logMaxBytes: 1 << 20 };
 const noStore: Store = {
   segments: {
@@ -31,32 +22,19 @@ const noStore: Store = {
   write: () => Promise.resolve(),
   deletePrefix: () => Promise.resolve(),
 };
-const plainCipher = {
-  hides: () => false,
-  protect: (_of: unknown, _key: string, record: Buffer) => record,
-  reveal: (_of: unknown, _key: string, record: Buffer) => record,
-};
-const presenter = new Presenter({
-  overlay: () => ({ concerns: () => false, lookup: () => undefined }),
-  filters: [],
-  cloudSaw: () => undefined,
-  failed: () => undefined,
+
+const object = (name: string, resourceVersion: string): object => ({
+  metadata: { name, namespace: 'shop', uid: name, resourceVersion },
 });
 
 async function viewOf(resourceVersion: string, ...names: string[]): Promise<View> {
-  const view = new View(key, { store: noStore, cipher: plainCipher, presenter }, settings);
-  const items = names.map((name) => ({ metadata: { name, namespace: 'shop', uid: name, resourceVersion: '1' } }));
-  const load = view.beginList(wire);
-  const scanner = wire.listScanner({ maxItemBytes: 1 << 20 });
-  const body = { kind: 'ConfigMapList', apiVersion: 'v1', metadata: { resourceVersion }, items };
-  await load.add(scanner.push(Buffer.from(JSON.stringify(body))));
-  await view.finishList(load, scanner.end());
+  const view = new View(key, { store: noStore, cipher: plainCipher, presenter: presenterWith() }, settings);
+  await list(
+    view,
+    resourceVersion,
+    names.map((name) => object(name, '1')),
+  );
   return view;
-}
-async function event(view: View, type: string, name: string, resourceVersion: string): Promise<void> {
-  const metadata = { name, namespace: 'shop', uid: name, resourceVersion };
-  const text = `${JSON.stringify({ type, object: { kind: 'ConfigMap', apiVersion: 'v1', metadata } })}\n`;
-  await view.apply(wire.watchScanner({ maxFrameBytes: 1 << 20 }).push(Buffer.from(text)));
 }
 
 /** Views as a follower sees them, and what its sink hears. */
@@ -123,8 +101,8 @@ test('changes are heard as they happen, each as a state of its own', async () =>
   const view = await viewOf('10', 'a');
   bench.kept = view;
   await bench.follower('make').prime();
-  await event(view, 'ADDED', 'b', '11');
-  await event(view, 'DELETED', 'a', '12');
+  await event(view, 'ADDED', object('b', '11'));
+  await event(view, 'DELETED', object('a', '12'));
   expect(bench.heard).toEqual(['+a', 'settled', '+b', 'settled', '-a', 'settled']);
   expect([view.watcherCount, view.followed]).toEqual([0, true]);
 });

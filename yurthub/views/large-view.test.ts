@@ -2,37 +2,15 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { systemClock } from '../../runtime/clock.ts';
-import { nullLog } from '../../runtime/log.ts';
-import { Metrics } from '../../runtime/metrics.ts';
 import { jsonWire as wire } from '../../kube/json/json-wire.ts';
 import { StoreReadError } from '../errors.ts';
-import { openStore, type OpenedStore } from '../store/level-store.ts';
-import type { ViewKey } from '../types.ts';
-import { Presenter } from './presenter.ts';
+import type { OpenedStore } from '../store/level-store.ts';
 import { decodeViewRecord, objectPrefix, viewRecordKey } from './records.ts';
 import { View } from './view.ts';
+import { configMapsOfShop, event, list, openStoreIn, plainCipher, presenterWith } from './view-fixture.ts';
 
-const key: ViewKey = {
-  group: '',
-  version: 'v1',
-  resource: 'configmaps',
-  namespace: 'shop',
-  labelSelector: '',
-  fieldSelector: '',
-  encoding: 'json',
-};
-const cipher = {
-  hides: () => false,
-  protect: (_of: unknown, _key: string, record: Buffer) => record,
-  reveal: (_of: unknown, _key: string, record: Buffer) => record,
-};
-const presenter = new Presenter({
-  overlay: () => ({ concerns: () => false, lookup: () => undefined }),
-  filters: [],
-  cloudSaw: () => undefined,
-  failed: () => undefined,
-});
+const key = configMapsOfShop;
+const presenter = presenterWith();
 
 let folder: string;
 let store: OpenedStore;
@@ -48,12 +26,11 @@ afterEach(async () => {
 });
 
 async function open(): Promise<void> {
-  const parts = { log: nullLog, metrics: new Metrics(), clock: systemClock };
-  store = await openStore(parts, { directory: path.join(folder, 'store'), maxBytes: 1 << 30 });
-  view = newView(cipher);
+  store = await openStoreIn(folder);
+  view = newView(plainCipher);
 }
 
-function newView(hiding: typeof cipher): View {
+function newView(hiding: typeof plainCipher): View {
   const settings = { residentBytes: 512 << 10, logMaxCount: 100, logMaxBytes: 1 << 20 };
   return new View(key, { store, cipher: hiding, presenter }, settings);
 }
@@ -81,19 +58,8 @@ const names = Array.from({ length: 60 }, (_, index) => `object-${10 + index}`);
 /** More than a megabyte. */
 async function listLarge(to: View = view): Promise<void> {
   await to.prepareList();
-  const load = to.beginList(wire);
-  const scanner = wire.listScanner({ maxItemBytes: 1 << 20 });
   const items = names.map((name) => object(name, '1'));
-  const body = Buffer.from(
-    JSON.stringify({ kind: 'ConfigMapList', apiVersion: 'v1', metadata: { resourceVersion: '100' }, items }),
-  );
-  for (let at = 0; at < body.length; at += 100_000) await load.add(scanner.push(body.subarray(at, at + 100_000)));
-  await to.finishList(load, scanner.end());
-}
-
-async function event(type: string, changed: object): Promise<void> {
-  const text = `${JSON.stringify({ type, object: { kind: 'ConfigMap', apiVersion: 'v1', ...changed } })}\n`;
-  await view.apply(wire.watchScanner({ maxFrameBytes: 1 << 20 }).push(Buffer.from(text)));
+  await list(to, '100', items, 100_000);
 }
 
 async function segmentFiles(): Promise<string[]> {
@@ -121,15 +87,15 @@ test('what changed, went and came since the first list is as it was after a rest
   await listLarge();
   expect(await segmentFiles()).toHaveLength(1);
   expect(await content()).toEqual(first);
-  await event('MODIFIED', object('object-20', '101'));
-  await event('DELETED', object('object-30', '102'));
-  await event('ADDED', object('object-105', '103'));
-  await event('ADDED', object('object-40-new', '104'));
-  await event('DELETED', object('object-40-new', '105'));
-  await event('DELETED', object('object-50', '106'));
-  await event('ADDED', object('object-50', '107'));
-  await event('MODIFIED', object('object-51', '108'));
-  await event('DELETED', object('object-51', '109'));
+  await event(view, 'MODIFIED', object('object-20', '101'));
+  await event(view, 'DELETED', object('object-30', '102'));
+  await event(view, 'ADDED', object('object-105', '103'));
+  await event(view, 'ADDED', object('object-40-new', '104'));
+  await event(view, 'DELETED', object('object-40-new', '105'));
+  await event(view, 'DELETED', object('object-50', '106'));
+  await event(view, 'ADDED', object('object-50', '107'));
+  await event(view, 'MODIFIED', object('object-51', '108'));
+  await event(view, 'DELETED', object('object-51', '109'));
   const expected = names
     .filter((name) => name !== 'object-30' && name !== 'object-51')
     .map((name) => `${name} ${({ 'object-20': '101', 'object-50': '107' } as Record<string, string>)[name] ?? '1'}`);
@@ -140,24 +106,24 @@ test('what changed, went and came since the first list is as it was after a rest
   expect(view.resourceVersion).toBe('109');
   expect(await content()).toEqual(expected);
   // Gone a second time, and nothing of the segment comes back.
-  await event('DELETED', object('object-50', '110'));
+  await event(view, 'DELETED', object('object-50', '110'));
   await restart();
   expect(await content()).toEqual(expected.filter((line) => !line.startsWith('object-50')));
 });
 
 test('an object without a change since the first list has no record, and one that came and went leaves none', async () => {
   await listLarge();
-  await event('ADDED', object('visitor', '101'));
-  await event('DELETED', object('visitor', '102'));
+  await event(view, 'ADDED', object('visitor', '101'));
+  await event(view, 'DELETED', object('visitor', '102'));
   for await (const recordKey of store.keys(objectPrefix(key))) throw new Error(`there is ${recordKey}`);
 });
 
 test('a list that is being read is of its moment, although its view changes and is dropped meanwhile', async () => {
   await listLarge();
-  await event('MODIFIED', object('object-69', '101'));
+  await event(view, 'MODIFIED', object('object-69', '101'));
   const stored = await view.storedList();
-  await event('DELETED', object('object-10', '102'));
-  await event('MODIFIED', object('object-69', '103'));
+  await event(view, 'DELETED', object('object-10', '102'));
+  await event(view, 'MODIFIED', object('object-69', '103'));
   view.drop();
   const read: Buffer[] = [];
   for await (const part of stored?.parts ?? []) read.push(part);
@@ -168,8 +134,8 @@ test('a list that is being read is of its moment, although its view changes and 
 
 test('after a repair that lost a deletion it is written again; a change that is lost is found', async () => {
   await listLarge();
-  await event('DELETED', object('object-30', '101'));
-  await event('MODIFIED', object('object-20', '102'));
+  await event(view, 'DELETED', object('object-30', '101'));
+  await event(view, 'MODIFIED', object('object-20', '102'));
   await store.write([{ type: 'del', key: `${objectPrefix(key)}shop/object-30` }], 'written');
   expect(await view.verify()).toBe(true);
   await restart();
@@ -185,7 +151,7 @@ test('a segment without its view is no view, and the next list begins anew', asy
   await listLarge();
   view.drop();
   await store.write([{ type: 'del', key: viewRecordKey(key) }], 'written');
-  view = newView(cipher);
+  view = newView(plainCipher);
   await listLarge();
   expect(await segmentFiles()).toHaveLength(1);
   await restart();
@@ -202,7 +168,7 @@ test('a list that broke off leaves nothing', async () => {
 });
 
 test('what has to be hidden at rest is in records, each by itself', async () => {
-  const sealed = newView({ ...cipher, hides: () => true });
+  const sealed = newView({ ...plainCipher, hides: () => true });
   await listLarge(sealed);
   expect(await segmentFiles()).toEqual([]);
   let records = 0;

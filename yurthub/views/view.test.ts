@@ -1,34 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { systemClock } from '../../runtime/clock.ts';
-import { nullLog } from '../../runtime/log.ts';
-import { Metrics } from '../../runtime/metrics.ts';
-import { jsonWire as wire } from '../../kube/json/json-wire.ts';
-import { openStore, type OpenedStore } from '../store/level-store.ts';
-import type { ViewKey } from '../types.ts';
+import type { OpenedStore } from '../store/level-store.ts';
 import { AnswerForm } from './answer-form.ts';
-import { Presenter } from './presenter.ts';
 import { SelectedWatcher } from './selected-watcher.ts';
 import { decodeViewRecord, viewRecordKey } from './records.ts';
 import type { Watcher } from './audience.ts';
 import { View } from './view.ts';
+import { configMapsOfShop, event, list, openStoreIn, plainCipher, presenterWith } from './view-fixture.ts';
 
-const key: ViewKey = {
-  group: '',
-  version: 'v1',
-  resource: 'configmaps',
-  namespace: 'shop',
-  labelSelector: '',
-  fieldSelector: '',
-  encoding: 'json',
-};
-const plainCipher = {
-  hides: () => false,
-  protect: (_of: unknown, _key: string, record: Buffer) => record,
-  reveal: (_of: unknown, _key: string, record: Buffer) => record,
-};
-const noOverlay = { concerns: () => false, lookup: () => undefined };
+const key = configMapsOfShop;
 const settings = { residentBytes: 1 << 20, logMaxCount: 100, logMaxBytes: 1 << 20 };
 
 const configMap = (name: string, resourceVersion: string, value = 'x', uid = `uid-${name}`): object => ({
@@ -42,18 +23,13 @@ let shownAs: Map<string, string>;
 
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'holdfast-view-'));
-  store = await openFolder();
+  store = await openStoreIn(folder);
   shownAs = new Map();
 });
 afterEach(async () => {
   await store.close();
   await rm(folder, { recursive: true });
 });
-
-function openFolder(): Promise<OpenedStore> {
-  const parts = { log: nullLog, metrics: new Metrics(), clock: systemClock };
-  return openStore(parts, { directory: path.join(folder, 'store'), maxBytes: 1 << 30 });
-}
 
 /** An object with this value is not shown. */
 const hidden = 'hidden';
@@ -70,26 +46,7 @@ function newView(overrides: Partial<typeof settings> = {}): View {
       return value === undefined ? bytes : Buffer.from(JSON.stringify({ ...object, data: { value } }));
     },
   };
-  const presenter = new Presenter({
-    overlay: () => noOverlay,
-    filters: [filter],
-    cloudSaw: () => undefined,
-    failed: () => undefined,
-  });
-  return new View(key, { store, cipher: plainCipher, presenter }, { ...settings, ...overrides });
-}
-
-async function list(view: View, resourceVersion: string, ...items: object[]): Promise<void> {
-  const load = view.beginList(wire);
-  const body = { kind: 'ConfigMapList', apiVersion: 'v1', metadata: { resourceVersion }, items };
-  const scanner = wire.listScanner({ maxItemBytes: 1 << 20 });
-  await load.add(scanner.push(Buffer.from(JSON.stringify(body))));
-  await view.finishList(load, scanner.end());
-}
-
-async function event(view: View, type: string, object: object): Promise<void> {
-  const text = `${JSON.stringify({ type, object: { kind: 'ConfigMap', apiVersion: 'v1', ...object } })}\n`;
-  await view.apply(wire.watchScanner({ maxFrameBytes: 1 << 20 }).push(Buffer.from(text)));
+  return new View(key, { store, cipher: plainCipher, presenter: presenterWith(filter) }, { ...settings, ...overrides });
 }
 
 const bookmark = (resourceVersion: string): object => ({ metadata: { resourceVersion } });
@@ -124,7 +81,7 @@ async function names(view: View): Promise<string[]> {
 
 test('a snapshot has the objects in the order of the API server, at the version of the last event', async () => {
   const view = newView();
-  await list(view, '10', configMap('b', '4'), configMap('a', '9'));
+  await list(view, '10', [configMap('b', '4'), configMap('a', '9')]);
   await event(view, 'ADDED', configMap('aa', '12'));
   expect(await names(view)).toEqual(['a', 'aa', 'b']);
   expect((await view.snapshot()).resourceVersion).toBe('12');
@@ -132,7 +89,7 @@ test('a snapshot has the objects in the order of the API server, at the version 
 
 test('a watch from a version gets what came after it, then what comes', async () => {
   const view = newView();
-  await list(view, '10');
+  await list(view, '10', []);
   await event(view, 'ADDED', configMap('a', '11', 'one'));
   await event(view, 'MODIFIED', configMap('a', '12', 'two'));
   const client = new Client();
@@ -143,13 +100,13 @@ test('a watch from a version gets what came after it, then what comes', async ()
 
 test('a version older than the view answers 410', async () => {
   const view = newView();
-  await list(view, '10');
+  await list(view, '10', []);
   expect(await view.watchFrom('9', new Client())).toBe(false);
 });
 
 test('a client that is ahead of the view hears nothing that it has seen', async () => {
   const view = newView();
-  await list(view, '10');
+  await list(view, '10', []);
   const client = new Client();
   await view.watchFrom('12', client);
   await event(view, 'ADDED', configMap('a', '12'));
@@ -159,10 +116,10 @@ test('a client that is ahead of the view hears nothing that it has seen', async 
 
 test('after a gap a client gets the difference in order and a bookmark, and did not have to list', async () => {
   const view = newView();
-  await list(view, '10', configMap('kept', '1'), configMap('gone', '2'), configMap('changed', '3', 'old'));
+  await list(view, '10', [configMap('kept', '1'), configMap('gone', '2'), configMap('changed', '3', 'old')]);
   const client = new Client(true);
   await view.watchFrom('10', client);
-  await list(view, '50', configMap('kept', '1'), configMap('changed', '40', 'new'), configMap('new', '30'));
+  await list(view, '50', [configMap('kept', '1'), configMap('changed', '40', 'new'), configMap('new', '30')]);
   expect(client.seen).toEqual(['ADDED new@30 x', 'MODIFIED changed@40 new', 'DELETED gone@50 x', 'BOOKMARK -@50']);
   expect(await view.watchFrom('35', new Client())).toBe(false);
   const late = new Client();
@@ -172,26 +129,26 @@ test('after a gap a client gets the difference in order and a bookmark, and did 
 
 test('an object made anew under its name is told as a deletion and an addition', async () => {
   const view = newView();
-  await list(view, '10', configMap('a', '5', 'old', 'uid-1'));
+  await list(view, '10', [configMap('a', '5', 'old', 'uid-1')]);
   const client = new Client();
   await view.watchFrom('10', client);
-  await list(view, '20', configMap('a', '15', 'new', 'uid-2'));
+  await list(view, '20', [configMap('a', '15', 'new', 'uid-2')]);
   expect(client.seen).toEqual(['DELETED a@15 old', 'ADDED a@15 new']);
 });
 
 test('a cloud restored from a backup ends all watches, so that clients list again', async () => {
   const view = newView();
-  await list(view, '100', configMap('a', '99'));
+  await list(view, '100', [configMap('a', '99')]);
   const client = new Client();
   await view.watchFrom('100', client);
-  await list(view, '40', configMap('a', '30'));
+  await list(view, '40', [configMap('a', '30')]);
   expect(client.ended).toBe(true);
   expect(await names(view)).toEqual(['a']);
 });
 
 test('a local change is told as MODIFIED, then a bookmark takes the client back to the version of the view', async () => {
   const view = newView();
-  await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+  await list(view, '10', [configMap('a', '4'), configMap('b', '5')]);
   const client = new Client(true);
   await view.watchFrom('10', client);
   shownAs.set('a', 'local');
@@ -204,7 +161,7 @@ test('a local change is told as MODIFIED, then a bookmark takes the client back 
 
 test('a local change that comes while a client is ahead of the view reaches it when the view has caught up', async () => {
   const view = newView();
-  await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+  await list(view, '10', [configMap('a', '4'), configMap('b', '5')]);
   const client = new Client(true);
   await view.watchFrom('20', client);
   shownAs.set('a', 'local');
@@ -225,7 +182,7 @@ test('a local change that comes while a client is ahead of the view reaches it w
 
 test('a local change reaches the watch of a part of the view, though its version is known there', async () => {
   const view = newView();
-  await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+  await list(view, '10', [configMap('a', '4'), configMap('b', '5')]);
   const client = new Client();
   const form = new AnswerForm(view, 'plain', 'json', { nowMs: () => 0, includeObject: 'Metadata' });
   const watcher = new SelectedWatcher(client, view, form, { namespace: 'shop', labels: [], fields: [] });
@@ -240,7 +197,7 @@ describe('an object that a filter hides', () => {
 
   test('is in no list and no first part of a watch, and is still stored as the cloud gave it', async () => {
     const view = newView();
-    await list(view, '10', configMap('a', '4'), hide('b', '5'));
+    await list(view, '10', [configMap('a', '4'), hide('b', '5')]);
     expect(await names(view)).toEqual(['a']);
     const client = new Client();
     await view.watchAll(client, { endMark: false });
@@ -250,7 +207,7 @@ describe('an object that a filter hides', () => {
 
   test('leaves as DELETED with its last state, enters as ADDED, and what it does meanwhile is not told', async () => {
     const view = newView();
-    await list(view, '10', configMap('a', '4', 'seen'));
+    await list(view, '10', [configMap('a', '4', 'seen')]);
     const client = new Client();
     await view.watchFrom('10', client);
     await event(view, 'MODIFIED', hide('a', '11'));
@@ -264,16 +221,16 @@ describe('an object that a filter hides', () => {
 
   test('leaves and enters in the difference after a gap too', async () => {
     const view = newView();
-    await list(view, '10', configMap('a', '1'), hide('b', '2'), hide('c', '3'));
+    await list(view, '10', [configMap('a', '1'), hide('b', '2'), hide('c', '3')]);
     const client = new Client(true);
     await view.watchFrom('10', client);
-    await list(view, '50', hide('a', '40'), configMap('b', '41'));
+    await list(view, '50', [hide('a', '40'), configMap('b', '41')]);
     expect(client.seen).toEqual(['DELETED a@40 x', 'ADDED b@41 x', 'BOOKMARK -@50']);
   });
 
   test('leaves and enters when the filter changes its mind; what looks as before is not told', async () => {
     const view = newView();
-    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    await list(view, '10', [configMap('a', '4'), configMap('b', '5')]);
     const client = new Client();
     await view.watchFrom('10', client);
     shownAs.set('a', hidden);
@@ -286,7 +243,7 @@ describe('an object that a filter hides', () => {
 
   test('is told as DELETED to a client that resumes after a restart and may have seen it', async () => {
     const view = newView();
-    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    await list(view, '10', [configMap('a', '4'), configMap('b', '5')]);
     shownAs.set('a', hidden);
     const again = newView();
     await again.restore(decodeViewRecord((await store.get(viewRecordKey(key))) ?? Buffer.from('{}')));
@@ -299,7 +256,7 @@ describe('an object that a filter hides', () => {
 test('a restart at which every filter is of its former mind replays nothing', async () => {
   shownAs.set('a', 'local');
   const view = newView();
-  await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+  await list(view, '10', [configMap('a', '4'), configMap('b', '5')]);
   const again = newView();
   await again.restore(decodeViewRecord((await store.get(viewRecordKey(key))) ?? Buffer.from('{}')));
   const client = new Client();
@@ -309,7 +266,7 @@ test('a restart at which every filter is of its former mind replays nothing', as
 
 test('bookmarks move the version on, and go only to those who asked', async () => {
   const view = newView();
-  await list(view, '10');
+  await list(view, '10', []);
   const [with_, without] = [new Client(true), new Client(false)];
   await view.watchFrom('10', with_);
   await view.watchFrom('10', without);
@@ -321,7 +278,7 @@ test('bookmarks move the version on, and go only to those who asked', async () =
 
 test('a watch-list ends its first part with the marked bookmark', async () => {
   const view = newView();
-  await list(view, '10', configMap('a', '4'));
+  await list(view, '10', [configMap('a', '4')]);
   const frames: string[] = [];
   await view.watchAll(
     { allowBookmarks: true, deliver: (frame) => void frames.push(frame.toString()), end: () => undefined },
@@ -337,7 +294,7 @@ test('a watch-list ends its first part with the marked bookmark', async () => {
 describe('after a restart', () => {
   async function restored(): Promise<View> {
     await store.close();
-    store = await openFolder();
+    store = await openStoreIn(folder);
     const record = await store.get(viewRecordKey(key));
     const view = newView();
     await view.restore(decodeViewRecord(record ?? Buffer.from('{}')));
@@ -346,7 +303,7 @@ describe('after a restart', () => {
 
   test('the view is what it was, and a watch goes on from its version', async () => {
     const view = newView();
-    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    await list(view, '10', [configMap('a', '4'), configMap('b', '5')]);
     await event(view, 'DELETED', configMap('b', '11'));
     const again = await restored();
     expect(await names(again)).toEqual(['a']);
@@ -357,7 +314,7 @@ describe('after a restart', () => {
 
   test('local changes that the version does not tell are made good by replaying the view', async () => {
     const view = newView();
-    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    await list(view, '10', [configMap('a', '4'), configMap('b', '5')]);
     shownAs.set('a', 'local');
     await view.localChange((member) => member === 'shop/a');
     shownAs.clear();
@@ -368,7 +325,7 @@ describe('after a restart', () => {
 
   test('a view that has lost objects in the store is refused, not served with holes', async () => {
     const view = newView();
-    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    await list(view, '10', [configMap('a', '4'), configMap('b', '5')]);
     await store.deletePrefix(`object/`);
     await expect(restored()).rejects.toThrow('missing');
   });
@@ -376,7 +333,7 @@ describe('after a restart', () => {
 
 test('a view too large for memory answers from the store, the same', async () => {
   const small = newView({ residentBytes: 10 });
-  await list(small, '10', configMap('b', '4'), configMap('a', '5'));
+  await list(small, '10', [configMap('b', '4'), configMap('a', '5')]);
   await event(small, 'MODIFIED', configMap('a', '11', 'new'));
   expect(await names(small)).toEqual(['a', 'b']);
   expect((await small.stored('shop', 'a'))?.bytes.toString()).toContain('"new"');
@@ -385,7 +342,7 @@ test('a view too large for memory answers from the store, the same', async () =>
 describe('after a repair of the store that lost objects', () => {
   test('what is in memory is written again', async () => {
     const view = newView();
-    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    await list(view, '10', [configMap('a', '4'), configMap('b', '5')]);
     await store.deletePrefix('object/');
     expect(await view.verify()).toBe(true);
     const again = newView();
@@ -395,7 +352,7 @@ describe('after a repair of the store that lost objects', () => {
 
   test('a view that is on disk only is given up, and answers nothing rather than a part', async () => {
     const view = newView({ residentBytes: 10 });
-    await list(view, '10', configMap('a', '4'), configMap('b', '5'));
+    await list(view, '10', [configMap('a', '4'), configMap('b', '5')]);
     await store.deletePrefix('object/');
     await expect(names(view)).rejects.toMatchObject({ code: 'ERR_STORE_READ' });
     expect(await view.verify()).toBe(false);
@@ -404,10 +361,10 @@ describe('after a repair of the store that lost objects', () => {
 
 test('what an earlier list left in the store is gone before a first list', async () => {
   const view = newView();
-  await list(view, '10', configMap('old', '4'));
+  await list(view, '10', [configMap('old', '4')]);
   const another = newView();
   await another.prepareList();
-  await list(another, '20', configMap('a', '15'));
+  await list(another, '20', [configMap('a', '15')]);
   const again = newView();
   await again.restore(decodeViewRecord((await store.get(viewRecordKey(key))) ?? Buffer.from('{}')));
   expect(await names(again)).toEqual(['a']);
