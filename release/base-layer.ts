@@ -1,5 +1,5 @@
-// What the image needs besides the archive: the C library that Node.js is linked against, from a Debian 12 root, and an account. No
-// shell, no package manager, nothing that could be run but Holdfast.
+// What the image needs besides the archive: the C library that Node.js is linked against, from a Debian 12 root, an account, and
+// chroot, by which `holdfast convert --node` gets from its pod onto the host. No shell, no package manager.
 import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import type { Architecture } from './archive.ts';
@@ -19,6 +19,7 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   'libgcc-s1': ['libgcc_s.so.1'],
   'libstdc++6': ['libstdc++.so.6'],
 };
+const chroot = 'usr/sbin/chroot';
 
 export interface Base {
   readonly entries: readonly TarEntry[];
@@ -28,7 +29,7 @@ export interface Base {
 
 /** `root`: / on a Debian 12 of that architecture, or a folder that holds one. Throws TypeError when it is none. */
 export function baseLayer(architecture: Architecture, root: string): Base {
-  const names = Object.keys(libraries);
+  const names = [...Object.keys(libraries), 'coreutils'];
   const versions = installed(root, architecture);
   const packages = names.map((name) => {
     const version = versions.get(name);
@@ -39,7 +40,20 @@ export function baseLayer(architecture: Architecture, root: string): Base {
   const read = (file: string): Buffer => readFileSync(realpathSync(path.join(root, file)));
   const triplet = triplets[architecture];
   const loader = loaders[architecture];
-  const folders = ['etc', 'lib', `lib/${triplet}`, 'lib64', 'opt', 'proc', 'run', 'sys', 'dev', 'var', 'usr'];
+  const folders = [
+    'etc',
+    'lib',
+    `lib/${triplet}`,
+    'lib64',
+    'opt',
+    'proc',
+    'run',
+    'sys',
+    'dev',
+    'var',
+    'usr',
+    'usr/sbin',
+  ];
   const documented = names.filter((name) => existsSync(path.join(root, `usr/share/doc/${name}/copyright`)));
   return {
     packages,
@@ -57,6 +71,7 @@ export function baseLayer(architecture: Architecture, root: string): Base {
           mode: 0o755,
         })),
       { path: loader, content: read(loader), mode: 0o755 },
+      { path: chroot, content: read(chroot), mode: 0o755 },
       ...['usr/share', 'usr/share/doc', ...documented.map((name) => `usr/share/doc/${name}`)].map(
         (folder): TarEntry => ({ path: folder, folder: true, mode: 0o755 }),
       ),

@@ -33,9 +33,10 @@ function debian(): string {
   };
   for (const name of libraries) put(`lib/aarch64-linux-gnu/${name}`, `library ${name}`);
   put('lib/ld-linux-aarch64.so.1', 'loader');
+  put('usr/sbin/chroot', 'chroot');
   const paragraph = (name: string): string =>
     `Package: ${name}\nStatus: install ok installed\nArchitecture: arm64\nVersion: 12-1\n`;
-  put('var/lib/dpkg/status', ['libc6', 'libgcc-s1', 'libstdc++6'].map(paragraph).join('\n'));
+  put('var/lib/dpkg/status', ['libc6', 'libgcc-s1', 'libstdc++6', 'coreutils'].map(paragraph).join('\n'));
   return path.join(folder, 'root');
 }
 
@@ -80,7 +81,9 @@ it('is an OCI layout whose digests hold, and which docker finds its way in', () 
   const tars = manifest.layers.map((layer) => gunzipSync(blob(layer)));
   expect(tars.map((tar) => `sha256:${createHash('sha256').update(tar).digest('hex')}`)).toEqual(config.rootfs.diff_ids);
   const names = tars.map((tar) => execFileSync('tar', ['-t'], { input: tar }).toString().split('\n'));
-  expect(names[0]).toEqual(expect.arrayContaining(['etc/passwd', 'lib/aarch64-linux-gnu/libstdc++.so.6', 'tmp']));
+  expect(names[0]).toEqual(
+    expect.arrayContaining(['etc/passwd', 'lib/aarch64-linux-gnu/libstdc++.so.6', 'tmp', 'usr/sbin/chroot']),
+  );
   expect(names[1]).toEqual(expect.arrayContaining(['opt/holdfast/lib/node', 'opt/holdfast/manifest.json']));
   expect(json('manifest.json')).toEqual([
     {
