@@ -1,13 +1,14 @@
 // What `holdfast …` means: the table of subcommands, help, version, exit status. Gets its process from main.
 import { nearest } from '../runtime/nearest.ts';
 import { controllersFlags, runControllersCommand } from './controllers.ts';
-import { convertFlags, revertFlags, runConvertCommand, runRevertCommand } from './convert.ts';
+import { convertFlags, localFlags, onHostFlags, revertFlags, runConvertCommand, runRevertCommand } from './convert.ts';
 import { completionScript } from './completion.ts';
 import { demoFlags, runDemoCommand } from './demo-command.ts';
 import { UsageError } from './errors.ts';
 import { flagHelp, parseFlags, type Argument, type Flag } from './flags.ts';
 import { installFlags, runInstallCommand, runUninstallCommand, uninstallFlags } from './install.ts';
 import { joinArgument, joinFlags, runJoinCommand } from './join.ts';
+import { onHostArgument, runOnHostCommand } from './on-host.ts';
 import { hubFlags, runNodeCommand, runRotateKeyCommand } from './node.ts';
 import {
   lookFlags,
@@ -42,6 +43,8 @@ interface Command {
   readonly flags: readonly Flag[];
   /** May be given without dashes. */
   readonly argument?: Argument;
+  /** For a program of ours, and in no list for people. */
+  readonly isInternal?: true;
   run(flags: Record<string, string | string[]>, parts: CommandLineParts): Promise<number>;
 }
 
@@ -109,7 +112,7 @@ const commands: Readonly<Record<string, Command>> = {
   },
   upgrade: {
     summary: 'Change the version of the hub on this node; if the new one does not work, the node goes back by itself.',
-    flags: convertFlags,
+    flags: localFlags,
     argument: upgradeArgument,
     run: (flags, parts) => runUpgradeCommand(flags, parts),
   },
@@ -131,6 +134,13 @@ const commands: Readonly<Record<string, Command>> = {
     flags: lookFlags,
     run: (flags, parts) => runPreflightOfflineCommand(flags, parts),
   },
+  'on-host': {
+    summary: 'What the pod of `holdfast convert --node` runs: puts its archive on the host and runs the command there.',
+    flags: onHostFlags,
+    argument: onHostArgument,
+    isInternal: true,
+    run: (flags, parts) => runOnHostCommand(flags, parts),
+  },
   'rotate-key': {
     summary: 'Make a new key for the Secrets and tokens in the store; the hub takes it up when it is restarted.',
     flags: hubFlags,
@@ -145,6 +155,8 @@ const commands: Readonly<Record<string, Command>> = {
     run: (flags, parts) => runDemoCommand(flags, parts),
   },
 };
+
+const forPeople = Object.entries(commands).filter(([, { isInternal }]) => isInternal !== true);
 
 /** Gives the exit status: 0 done, 1 failed, 2 not understood. */
 export async function runCommandLine(parts: CommandLineParts, argv: readonly string[]): Promise<number> {
@@ -163,7 +175,7 @@ export async function runCommandLine(parts: CommandLineParts, argv: readonly str
       return 0;
     }
     if (name === 'completion' && !rest.includes('--help')) {
-      const table = Object.entries(commands).map(([command, { summary, flags }]) => ({
+      const table = forPeople.map(([command, { summary, flags }]) => ({
         name: command,
         summary,
         flags,
@@ -174,7 +186,7 @@ export async function runCommandLine(parts: CommandLineParts, argv: readonly str
     const wanted = name === 'help' ? rest[0]! : name;
     const command = Object.hasOwn(commands, wanted) ? commands[wanted] : undefined;
     if (command === undefined) {
-      const guess = nearest(wanted, [...Object.keys(commands), 'completion', 'help', 'version']);
+      const guess = nearest(wanted, [...forPeople.map(([each]) => each), 'completion', 'help', 'version']);
       throw new UsageError(
         `unknown command ${JSON.stringify(wanted)}${guess === undefined ? '' : `; did you mean ${guess}?`}`,
       );
@@ -208,7 +220,7 @@ export async function runCommandLine(parts: CommandLineParts, argv: readonly str
 
 function overview(): string {
   const rows: [string, string][] = [
-    ...Object.entries(commands).map(([name, command]): [string, string] => [name, command.summary]),
+    ...forPeople.map(([name, command]): [string, string] => [name, command.summary]),
     ['help', 'Show this, or the help of one command: holdfast help node.'],
     ['completion', 'Print what bash, zsh or fish complete: eval "$(holdfast completion bash)".'],
     ['version', 'Show the version.'],

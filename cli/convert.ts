@@ -1,50 +1,47 @@
-// holdfast convert and holdfast revert: flags, the parts that stand for this node, what is printed.
+// holdfast convert and holdfast revert: flags, the parts that stand for this node, what is printed. With --node: cli/on-node.ts.
 import { convert, revert } from '../dropin/convert.ts';
 import { outcomeText, statusOf, type Outcome } from '../dropin/outcome.ts';
 import type { CommandParts } from '../dropin/run.ts';
-import type { Progress } from '../dropin/wait.ts';
 import type { CommandLineParts } from './command-line.ts';
 import { UsageError } from './errors.ts';
-import type { Flag } from './flags.ts';
+import { flag, type Flag } from './flags.ts';
+import { isOnNode, onNode, onNodeFlags, type OnNodeParts } from './on-node.ts';
+import { progressTo } from './progress.ts';
 import { archiveOf, nodeFiles, nodeHost } from './this-node.ts';
 
-export const flag = (name: string, key: string, value: string | undefined, doc: string): Flag => ({
-  name,
-  key,
-  value,
-  doc,
-  repeatable: false,
-});
-
-const sharedFlags: readonly Flag[] = [
+/** Of every command that changes this node. */
+export const localFlags: readonly Flag[] = [
   flag('dry-run', 'dryRun', undefined, 'Check, print every change that would be made, and change nothing.'),
   flag('output', 'output', 'text|json', 'How the result is printed. Progress goes to standard error. Default: text.'),
   flag('timeout', 'timeout', 'SECONDS', 'Longest wait for any one thing, such as the hub or the kubelet. Default: 90.'),
 ];
-export const convertFlags = sharedFlags;
-export const revertFlags: readonly Flag[] = [
-  ...sharedFlags,
-  flag(
-    'force',
-    'force',
-    undefined,
-    'Also when the API server is out of reach: the node then starts no pod until it is back.',
-  ),
-];
+const forceFlag = flag(
+  'force',
+  'force',
+  undefined,
+  'Also when the API server is out of reach: the node then starts no pod until it is back.',
+);
+export const convertFlags: readonly Flag[] = [...localFlags, ...onNodeFlags];
+export const revertFlags: readonly Flag[] = [...localFlags, forceFlag, ...onNodeFlags];
+/** Of the part of both that runs in a pod. */
+export const onHostFlags: readonly Flag[] = [...localFlags.filter(({ name }) => name !== 'output'), forceFlag];
 
 export type Parts = Pick<CommandLineParts, 'out' | 'err' | 'signal' | 'script'>;
 export type Values = Record<string, string | string[]>;
 
 /** Exit status: 0 done, 1 rolled back, 2 not understood, 3 refused and nothing changed, 4 neither here nor there. */
-export async function runConvertCommand(flags: Values, parts: Parts): Promise<number> {
+export async function runConvertCommand(flags: Values, parts: OnNodeParts): Promise<number> {
   const { settings, json } = readSettings(flags);
+  if (isOnNode(flags)) return finish(await onNode('convert', { ...settings, force: false }, flags, parts), json, parts);
   return finish(await convert(commandParts(parts), settings), json, parts);
 }
 
 /** As runConvertCommand. */
-export async function runRevertCommand(flags: Values, parts: Parts): Promise<number> {
+export async function runRevertCommand(flags: Values, parts: OnNodeParts): Promise<number> {
   const { settings, json } = readSettings(flags);
-  return finish(await revert(commandParts(parts), { ...settings, force: flags['force'] === 'true' }), json, parts);
+  const all = { ...settings, force: flags['force'] === 'true' };
+  if (isOnNode(flags)) return finish(await onNode('revert', all, flags, parts), json, parts);
+  return finish(await revert(commandParts(parts), all), json, parts);
 }
 
 export function readSettings({ dryRun, output = 'text', timeout = '90' }: Values): {
@@ -74,20 +71,3 @@ export function commandParts({ err, signal, script }: Parts): CommandParts {
     wallTime: () => new Date().toISOString(),
   };
 }
-
-/** A line when something has ended, and every two seconds while it goes on. */
-export function progressTo(say: (line: string) => void, now: () => number = () => performance.now()): Progress {
-  let current = '';
-  let began = 0;
-  return {
-    begin: (title) => {
-      current = title;
-      began = now();
-    },
-    end: () => say(`${seconds(now() - began)}  ${current}`),
-    waiting: (what, why, waitedMs) =>
-      say(`     …    ${current}: until ${what} (${why}), ${Math.round(waitedMs / 1000)} s`),
-  };
-}
-
-const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1).padStart(6)} s`;

@@ -14,6 +14,15 @@ export interface Flag {
   readonly doc: string;
 }
 
+/** One that is given at most once. `value` undefined: a switch. */
+export const flag = (name: string, key: string, value: string | undefined, doc: string): Flag => ({
+  name,
+  key,
+  value,
+  doc,
+  repeatable: false,
+});
+
 /** What may stand in a command without dashes. */
 export interface Argument {
   /** Key in the result. */

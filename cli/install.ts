@@ -4,9 +4,10 @@ import { realpathSync } from 'node:fs';
 import type { Outcome } from '../install/outcome.ts';
 import { exitStatus, outcomeText } from '../install/outcome.ts';
 import type { CommandLineParts } from './command-line.ts';
-import { flag, progressTo } from './convert.ts';
 import { UsageError } from './errors.ts';
-import type { Flag } from './flags.ts';
+import { flag, type Flag } from './flags.ts';
+import { checkedImage } from './image-name.ts';
+import { progressTo } from './progress.ts';
 
 const sharedFlags: readonly Flag[] = [
   flag(
@@ -63,11 +64,12 @@ export async function runInstallCommand(flags: Values, parts: Parts): Promise<nu
   const { dryRun, timeoutMs, json } = read(flags);
   const { image, tunnelServers = [] } = flags as { image?: string; tunnelServers?: string[] };
   if (flags['egress'] === 'true') return onHost('install', flags, parts);
-  if (image !== undefined && !/^[^\s:@]+(:\d+)?(\/[^\s:@]+)*(:[\w.-]+|@sha256:[0-9a-f]{64})$/.test(image))
-    throw new UsageError(
-      `--image is an image with its tag, such as registry.example.com/holdfast:${parts.version}, not ${image}`,
-    );
-  const settings = { dryRun, timeoutMs, image, tunnelServers: tunnelServers.map(endpointText) };
+  const settings = {
+    dryRun,
+    timeoutMs,
+    image: checkedImage(image, parts.version),
+    tunnelServers: tunnelServers.map(endpointText),
+  };
   const { run } = await import('../install/run.ts');
   return finish(await run({ command: 'install', settings }, facts(flags, parts), parts.signal), json, parts);
 }

@@ -3,9 +3,9 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from '../dropin/join.ts';
 import { joinTarget } from '../dropin/join-target.ts';
 import { KubeadmProgram } from '../dropin/kubeadm-program.ts';
-import { commandParts, convertFlags, finish, flag, readSettings, type Parts, type Values } from './convert.ts';
+import { commandParts, finish, localFlags, readSettings, type Parts, type Values } from './convert.ts';
 import { UsageError } from './errors.ts';
-import type { Argument, Flag } from './flags.ts';
+import { flag, type Argument, type Flag } from './flags.ts';
 
 export const joinArgument: Argument = {
   key: 'server',
@@ -36,7 +36,7 @@ export const joinFlags: readonly Flag[] = [
     'LIST',
     'Checks of kubeadm, separated by commas, that may fail: see kubeadm join.',
   ),
-  ...convertFlags,
+  ...localFlags,
 ];
 
 /** Exit status: 0 done, 1 the machine is as before or a node without the hub, 2 not understood, 3 refused and nothing changed, 4 neither here nor there. */

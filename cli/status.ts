@@ -7,9 +7,8 @@ import { checkLines } from '../dropin/outcome.ts';
 import type { Check } from '../dropin/preflight.ts';
 import { fleetText, nodeText } from '../fleet/text.ts';
 import type { CommandLineParts } from './command-line.ts';
-import { flag } from './convert.ts';
 import { UsageError } from './errors.ts';
-import type { Argument } from './flags.ts';
+import { flag, type Argument } from './flags.ts';
 import { nodeFiles, nodeHost, nodeName } from './this-node.ts';
 
 export const lookFlags = [flag('output', 'output', 'text|json', 'How the result is printed. Default: text.')];
@@ -49,7 +48,7 @@ async function fleetStatus(flags: Values, json: boolean, parts: FleetParts): Pro
   // KUBECONFIG may list several files; kubectl merges them, this takes the first.
   const file = kubeconfig ?? parts.kubeconfig?.split(path.delimiter)[0];
   const { run } = await import('../fleet/run.ts');
-  const rows = await run({ kubeconfig: file, node, version: parts.version }, parts.signal);
+  const rows = await run({ kubeconfig: file, version: parts.version }, node, parts.signal);
   const [only] = rows;
   if (node === undefined) parts.out(json ? JSON.stringify(rows, null, 2) : fleetText(rows, Date.now()));
   else if (only === undefined) throw new DropInError('ERR_DROPIN_REFUSED', `there is no node ${node} with Holdfast`);

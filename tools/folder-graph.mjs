@@ -18,10 +18,10 @@ export const allowedImports = {
   'embedded-apiserver': ['kube', 'runtime'],
   // The cloud's side of pools and of nodes that are judged.
   controllers: ['peers', 'kube', 'runtime'],
-  // `holdfast status` in the cloud: reads Nodes as controllers do.
-  fleet: ['controllers', 'kube', 'runtime'],
   // Takes a node over and gives it back; knows the daemons by their units, ports and files alone.
   dropin: ['kube', 'runtime'],
+  // Nodes from the cloud: reads and writes as controllers do, and knows a command of a node by its outcome.
+  fleet: ['controllers', 'dropin', 'kube', 'runtime'],
   // Puts the cloud side into a cluster: reaches it as the controllers do, and changes files of a host as the drop-in does.
   install: ['controllers', 'dropin', 'kube', 'runtime'],
   cli: [

@@ -255,6 +255,20 @@ export class Api {
     }
   }
 
+  /** Text as it comes, until the API server ends it: the log of a container that is followed. */
+  async *text(path: string, signal: AbortSignal): AsyncGenerator<string> {
+    const request: Request = { verb: 'get', method: 'GET', path, accept: '*/*' };
+    const response = await this.#counted(request, () => this.#open(request, watchSilenceMs, signal));
+    const decoder = new TextDecoder();
+    try {
+      for await (const chunk of response) yield decoder.decode(chunk as Buffer, { stream: true });
+    } catch (error) {
+      throw unreachable(request, error, signal);
+    } finally {
+      response.destroy();
+    }
+  }
+
   #call<T>(request: Request, signal: AbortSignal): Promise<T> {
     return this.#answered(request, async (response) => parseBody(request, await bodyOf(response)) as T, signal);
   }

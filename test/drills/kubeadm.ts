@@ -2,6 +2,7 @@
 // the cloud, and is given back as it was; also where the command is killed, and where a step fails.
 import type { Drill } from './drill.ts';
 import { fleet } from './kubeadm/fleet.ts';
+import { fromCloud } from './kubeadm/from-cloud.ts';
 import { installed } from './kubeadm/install.ts';
 import { interrupted } from './kubeadm/interrupted.ts';
 import { joined } from './kubeadm/join.ts';
@@ -28,6 +29,7 @@ export const kubeadm: Drill = {
     const long = (letter: string): boolean => only.has(letter) || (wanted(letter) && !context.quick);
     if (long('f')) await report.part('(f) a machine that comes later', () => joined(stage));
     if (long('g')) await report.part('(g) the fleet, as the cloud sees it', () => fleet(stage));
+    if (long('h')) await report.part('(h) by a pod, from the cloud', () => fromCloud(stage));
     // Last: it takes the rights of nodes, which the stage gave them, along.
     if (long('i')) await report.part('(i) the cloud side, there and back', () => installed(stage));
   },
