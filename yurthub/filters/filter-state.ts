@@ -1,4 +1,4 @@
-// What filters know of other objects than the one they show: Services' annotations, pools, and this node's pods. Kept up
+// What filters know of other objects than the one they show: Services' annotations, pools, this node and its pods. Kept up
 // to date from views, only once a filter has asked for it; watchers are told of what looks different when it changes.
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
@@ -9,6 +9,7 @@ import type { ViewKey } from '../types.ts';
 import { ViewFollower, type FollowerSink } from '../views/follower.ts';
 import type { ViewSet } from '../views/view-set.ts';
 import { AnnotatedServices } from './annotated-services.ts';
+import { hostNetworkLabel } from './host-network.ts';
 import { localPod, LocalPods, type LocalPod } from './local-pods.ts';
 import { LocalPodsFeed } from './local-pods-feed.ts';
 import { listenAnnotation } from './node-ports.ts';
@@ -46,11 +47,22 @@ const podsKey = (nodeName: string): ViewKey => ({
   fieldSelector: `spec.nodeName=${nodeName}`,
   encoding: podWire.encoding,
 });
+const nodeType = { apiVersion: 'v1', kind: 'Node' };
+/** As the kubelet watches its Node. */
+const nodeKey = (nodeName: string): ViewKey => ({
+  ...anywhere,
+  group: '',
+  version: 'v1',
+  resource: 'nodes',
+  fieldSelector: `metadata.name=${nodeName}`,
+  encoding: 'protobuf',
+});
 const endpoints = [
   { group: 'discovery.k8s.io', resource: 'endpointslices' },
   { group: '', resource: 'endpoints' },
 ] as const;
 const services = { group: '', resource: 'services' } as const;
+const pods = { group: '', resource: 'pods' } as const;
 
 export interface FilterStateParts {
   readonly views: ViewSet;
@@ -70,11 +82,13 @@ export class FilterState {
   readonly peerPods = new PeerPods();
   readonly #services = new AnnotatedServices();
   readonly #pools = new NodePools();
+  #isHostNetwork = false;
   #parts: FilterStateParts | undefined;
   #podsFeed: LocalPodsFeed | undefined;
   #peersFeed: PeerPodsFeed | undefined;
   #servicesFollower: ViewFollower | undefined;
   #poolsFollower: ViewFollower | undefined;
+  #nodeFollower: ViewFollower | undefined;
   /** The cloud has been in reach of this process. */
   #connected = false;
   #tail: Promise<unknown> = Promise.resolve();
@@ -89,6 +103,12 @@ export class FilterState {
   get pools(): PoolMembership {
     this.#poolsFollower?.want();
     return this.#pools;
+  }
+
+  /** Whether this node is in a host-network pool; likewise. */
+  get isHostNetwork(): boolean {
+    this.#nodeFollower?.want();
+    return this.#isHostNetwork;
   }
 
   /** Filters are needed to make views, and views to know what filters have to know: so these come second. */
@@ -113,6 +133,8 @@ export class FilterState {
     const ofAll = { views, clock, log };
     this.#servicesFollower = new ViewFollower(servicesKey, { ...ofAll, how: 'join', sink: this.#servicesSink() });
     this.#poolsFollower = new ViewFollower(poolsKey, { ...ofAll, how: 'make', sink: this.#poolsSink() });
+    const ownNode = nodeKey(parts.nodeName);
+    this.#nodeFollower = new ViewFollower(ownNode, { ...ofAll, how: 'join', sink: this.#nodeSink() });
   }
 
   /** Slices of this Service decide together, and now otherwise than before. */
@@ -125,11 +147,13 @@ export class FilterState {
     await this.podsChanged();
     await this.#servicesFollower?.prime();
     await this.#poolsFollower?.prime();
+    await this.#nodeFollower?.prime();
     await this.#tail;
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#servicesFollower?.run(signal), this.#poolsFollower?.run(signal)]);
+    const followers = [this.#servicesFollower, this.#poolsFollower, this.#nodeFollower];
+    await Promise.all(followers.flatMap((follower) => follower?.run(signal) ?? []));
     this.#podsFeed?.stop();
     this.#peersFeed?.stop();
     await this.#tail;
@@ -214,6 +238,22 @@ export class FilterState {
     };
   }
 
+  #nodeSink(): FollowerSink {
+    return {
+      put: (wire, { bytes }) => {
+        const isNow = isOfHostNetworkPool(wire, bytes);
+        if (isNow === this.#isHostNetwork) return;
+        this.#isHostNetwork = isNow;
+        this.#later(async () => {
+          await this.#parts?.views.refresh(pods, () => true);
+        });
+      },
+      // A Node that is deleted is made again by its kubelet, and its pods run on as they are.
+      remove: () => undefined,
+      settled: () => undefined,
+    };
+  }
+
   /** Only objects that hold one of these texts can look different. */
   async #refreshEndpoints(texts: readonly string[]): Promise<void> {
     for (const resource of endpoints)
@@ -228,6 +268,12 @@ export class FilterState {
   #failed(error: unknown): void {
     this.#parts?.log.error('watchers could not be told of what looks different now', { error: String(error) });
   }
+}
+
+/** A cheap look first: of a Node most is images, and it changes with every heartbeat. */
+function isOfHostNetworkPool(wire: Wire, bytes: Buffer): boolean {
+  if (!bytes.includes(hostNetworkLabel)) return false;
+  return text(child(metadataOf(wire.decode(nodeType, bytes)), 'labels'), hostNetworkLabel) === 'true';
 }
 
 function nodesOf(wire: Wire, bytes: Buffer): string[] {

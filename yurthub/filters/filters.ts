@@ -3,6 +3,7 @@
 // it may mean to write back what it has read.
 import { BlockList, type AddressInfo } from 'node:net';
 import type { Filter } from '../views/presenter.ts';
+import { HostNetworkFilter } from './host-network.ts';
 import { HubCaFilter } from './hub-ca.ts';
 import { HubEndpointFilter, type HubAddress } from './hub-endpoint.ts';
 import { HubServiceFilter } from './hub-service.ts';
@@ -30,6 +31,7 @@ export interface FilterParts {
     readonly peerPods: PeerPods;
     readonly topology: ServiceTopology;
     readonly pools: PoolMembership;
+    readonly isHostNetwork: boolean;
     readonly topologyChanged: (service: string) => void;
   };
 }
@@ -38,6 +40,7 @@ export interface FilterParts {
 export function makeFilters(parts: FilterParts, disabled: readonly FilterName[]): Filter[] {
   const { nodeName, caPem, addresses, cutOff, state } = parts;
   const filters: Record<FilterName, Filter> = {
+    'host-network': new HostNetworkFilter(nodeName, () => state.isHostNetwork),
     'hub-ca': new HubCaFilter(caPem),
     'hub-endpoint': new HubEndpointFilter(nodeName, () => reachableFromPods(addresses())),
     'hub-service': new HubServiceFilter(() => reachableFromPods(addresses())),

@@ -1,6 +1,7 @@
 // The filters by the names that settings, metrics and logs use.
 
 export const filterNames = [
+  'host-network',
   'hub-ca',
   'hub-endpoint',
   'hub-service',

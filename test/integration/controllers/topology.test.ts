@@ -1,4 +1,4 @@
-// From a node's label to what its neighbours' kube-proxy is shown: the real controllers, a real API server, a hub.
+// From a node's label to what its kubelet and its neighbours' kube-proxy are shown: the real controllers, a real API server, a hub.
 import { Controllers } from '../../../controllers/controllers.ts';
 import { controllerFactories } from '../../../controllers/registry.ts';
 import { protobufWire } from '../../../kube/protobuf/protobuf-wire.ts';
@@ -17,9 +17,18 @@ const label = 'apps.openyurt.io/nodepool';
 const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
 /** Three times the figure of the design, from the label to the watch of kube-proxy: the machine of this test is shared. */
 const longestMs = 15_000;
+/** Where the API server is not: the connection is refused. */
+const nobody = 'https://127.0.0.1:1';
 
 interface Slice {
   readonly endpoints?: readonly { readonly nodeName: string }[] | null;
+}
+interface Pod {
+  readonly spec: { readonly hostNetwork?: boolean };
+}
+interface PodList {
+  readonly metadata: { readonly resourceVersion: string };
+  readonly items: readonly Pod[];
 }
 interface SliceList {
   readonly metadata: { readonly resourceVersion: string };
@@ -28,7 +37,7 @@ interface SliceList {
 
 const nodesOf = (slice: Slice | undefined): string => (slice?.endpoints ?? []).map(({ nodeName }) => nodeName).join();
 
-describeWithApiserver('the traffic of a pool', () => {
+describeWithApiserver('what the nodes of a pool are shown', () => {
   let plane: ControlPlane;
   let node: HubUnderTest;
   let ended: Promise<void>;
@@ -122,8 +131,59 @@ describeWithApiserver('the traffic of a pool', () => {
         times.push(time.stop());
       }
       expect(Math.max(...times)).toBeLessThan(longestMs);
+      // Without the cloud, and after a restart, traffic stays in the pool as it was last known.
+      await node.stop();
+      await node.start({ apiServer: nobody });
+      const offline = await node.client.get<SliceList>(`${slices}?${selector}&resourceVersion=0`);
+      expect(nodesOf(offline.items[0])).toBe('edge1,edge2');
+      await node.stop();
+      await node.start({ apiServer: plane.url });
     },
   );
+
+  it('in a pool without a pod network the kubelet is shown its pods on the network of the host, also offline', async () => {
+    const metadata = { name: 'bare' };
+    const kind = { apiVersion: 'apps.openyurt.io/v1beta2', kind: 'NodePool' };
+    const spec = { type: 'Edge', hostNetwork: true };
+    await plane.request('POST', '/apis/apps.openyurt.io/v1beta2/nodepools', { ...kind, metadata, spec });
+    await plane.request('POST', '/api/v1/namespaces/default/serviceaccounts', { metadata: { name: 'default' } });
+    const containers = [{ name: 'till', image: 'till:1' }];
+    await plane.request('POST', '/api/v1/namespaces/default/pods', {
+      metadata: { name: 'till' },
+      spec: { nodeName: 'edge1', containers },
+    });
+    // As a kubelet: its Node, and then its pods.
+    const kubelets = async (): Promise<void> => {
+      const itself = '/api/v1/nodes?fieldSelector=metadata.name%3Dedge1&resourceVersion=0';
+      await node.client.request('GET', itself, { headers: { accept: protobufWire.contentType } });
+    };
+    const pods = '/api/v1/pods?fieldSelector=spec.nodeName%3Dedge1';
+    const isOnHost = ({ spec: shown }: Pod): boolean => shown.hostNetwork === true;
+    await kubelets();
+    await move('edge1', 'shop');
+    const list = await node.client.get<PodList>(`${pods}&resourceVersion=0`);
+    expect(list.items.map(isOnHost)).toEqual([false]);
+    const { resourceVersion } = list.metadata;
+    const watch = await node.client.watch(`${pods}&watch=true&resourceVersion=${resourceVersion}`);
+    await move('edge1', 'bare');
+    await watch.until(({ object }) => isOnHost(object as unknown as Pod));
+    // What others read is as the cloud has it.
+    const all = await node.client.get<PodList>('/api/v1/namespaces/default/pods?resourceVersion=0');
+    expect(all.items.map(isOnHost)).toEqual([false]);
+
+    await node.stop();
+    await node.start({ apiServer: nobody });
+    const offline = await node.client.get<PodList>(`${pods}&resourceVersion=0`);
+    expect(offline.items.map(isOnHost)).toEqual([true]);
+    await node.stop();
+    await node.start({ apiServer: plane.url });
+
+    await kubelets();
+    const again = await node.client.get<PodList>(`${pods}&resourceVersion=0`);
+    const rest = await node.client.watch(`${pods}&watch=true&resourceVersion=${again.metadata.resourceVersion}`);
+    await move('edge1', 'shop');
+    await rest.until(({ object }) => !isOnHost(object as unknown as Pod));
+  });
 
   async function move(name: string, pool: string | null): Promise<void> {
     await plane.request('PATCH', `/api/v1/nodes/${name}`, { metadata: { labels: { [label]: pool } } });
