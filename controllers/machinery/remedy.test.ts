@@ -22,6 +22,12 @@ test.each([
   ['a kind that is ours', refused(404), pools, 'kubectl apply -f config/crds/apps.openyurt.io_nodepools.yaml'],
   ["a kind of Kubernetes' own", refused(404), slices, 'endpointslices in discovery.k8s.io/v1: it has to be Kubernetes'],
   ['a right', refused(403), pools, 'User "u" cannot: kubectl apply -k config/controllers'],
+  [
+    'who converts objects of an earlier version',
+    new ApiError('GET /path: 500 conversion webhook for v1beta1 failed: no service', 500, ''),
+    pools,
+    'kubectl replace -f config/crds/apps.openyurt.io_nodepools.yaml',
+  ],
   ['a credential', refused(401), pools, 'make the kubeconfig anew'],
 ])('%s that is missing is named with what to do', (_what, error, resource, words) => {
   expect(remedyOf(error, resource)).toContain(words);

@@ -15,5 +15,8 @@ export function remedyOf(error: unknown, resource: Resource): string | undefined
     return `${error.message}: kubectl apply -k config/controllers, and see that the kubeconfig is of the service account that it names`;
   if (error.status === 401)
     return `${error.message}: the credential is not valid, or not any more: make the kubeconfig anew (config/controllers/README.md)`;
+  // OpenYurt's CRDs name a webhook of its manager, which stops with it; ours needs none.
+  if (error.status === 500 && group.includes('.') && error.message.includes('conversion webhook'))
+    return `${error.message}: objects are stored in an earlier version, and nobody converts them any more: kubectl replace -f config/crds/${group}_${plural}.yaml`;
   return undefined;
 }
