@@ -13,7 +13,7 @@ test('the pod runs on its node whatever the scheduler would say, without a token
     spec: Record<string, unknown> & { containers: [{ securityContext: object; args: string[] }] };
   };
   expect(spec).toMatchObject({ nodeName: 'a1', restartPolicy: 'Never', automountServiceAccountToken: false });
-  expect(spec).not.toHaveProperty('hostPID');
+  expect(spec).toMatchObject({ hostPID: true, hostNetwork: true });
   expect(spec.containers[0].args).toEqual(['on-host', 'convert', '--timeout', '90']);
   expect(spec.containers[0].securityContext).toMatchObject({
     allowPrivilegeEscalation: false,

@@ -62,6 +62,7 @@ export function nodePod(settings: NodePodSettings): Draft {
       restartPolicy: 'Never', // a command that failed has taken back what it did, and says why
       priorityClassName: 'system-node-critical', // nobody is to push it out half way
       terminationGracePeriodSeconds: graceSeconds,
+      hostPID: true, // systemctl takes no answer from a systemd whose process it cannot see: "No data available"
       hostNetwork: true, // the kubelet's and the hub's ports on loopback; and no network add-on is needed
       dnsPolicy: 'Default',
       automountServiceAccountToken: false, // it asks the API as the node, with the kubelet's certificate
@@ -78,8 +79,8 @@ export function nodePod(settings: NodePodSettings): Draft {
             runAsGroup: 0,
             allowPrivilegeEscalation: false,
             readOnlyRootFilesystem: true,
-            // What an administrator's files need, and chroot. Not privileged, and no process of the host is seen or touched: services are
-            // started and stopped by the host's systemd, which knows root by its socket.
+            // What an administrator's files need, and chroot. Not privileged: services are started and stopped by the host's systemd, which
+            // knows root by its socket.
             capabilities: { drop: ['ALL'], add: ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'SYS_CHROOT'] },
             seccompProfile: { type: 'RuntimeDefault' },
             // Both would keep a container from the host's files, whoever it runs as.
