@@ -2,6 +2,7 @@
 // before it makes it dead: a suspect path is replaced, and only a dead one closed, so that a slow link loses no session.
 import type { Http2Session } from 'node:http2';
 import type { Clock, Timer } from '../runtime/clock.ts';
+import { isClosedBelow } from './closed-below.ts';
 
 export interface LivenessSettings {
   readonly pingIntervalMs: number;
@@ -57,15 +58,18 @@ export class Liveness {
     this.#heardMs = Math.min(nowMs, this.#heardMs + (nowMs - this.#dueMs));
     this.#listen();
     const silenceMs = nowMs - this.#heardMs;
-    if (silenceMs >= this.#settings.deadAfterMs) {
+    const { deadAfterMs, pingIntervalMs } = this.#settings;
+    // Not while bytes still arrive: those that came before a reset are read first, and then Node.js tells of it.
+    const isClosed = silenceMs >= pingIntervalMs && isClosedBelow(this.#session.socket);
+    if (isClosed || silenceMs >= deadAfterMs) {
       this.#events.dead();
       this.#session.destroy();
       return;
     }
     this.#judge(silenceMs);
     this.#ping();
-    this.#dueMs = nowMs + this.#settings.pingIntervalMs;
-    this.#timer = this.#clock.after(this.#settings.pingIntervalMs, () => this.#tick());
+    this.#dueMs = nowMs + pingIntervalMs;
+    this.#timer = this.#clock.after(pingIntervalMs, () => this.#tick());
   }
 
   #ping(): void {
