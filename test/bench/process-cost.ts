@@ -12,6 +12,18 @@ export function cpuMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * tickMs;
 }
 
+/** Of all processors together, since the machine started: what anybody used, and all there was, in ms. */
+export function machineMs(): { busyMs: number; allMs: number } {
+  const [user = 0, nice = 0, system = 0, idle = 0, ioWait = 0, ...interrupts] = readFileSync('/proc/stat', 'utf8')
+    .split('\n', 1)[0]!
+    .split(/\s+/)
+    // interrupts, softirqs and what a hypervisor took; guests are in `user` already (proc(5))
+    .slice(1, 9)
+    .map(Number);
+  const busy = interrupts.reduce((sum, each) => sum + each, user + nice + system);
+  return { busyMs: busy * tickMs, allMs: (busy + idle + ioWait) * tickMs };
+}
+
 export interface Memory {
   residentMiB: number;
   /** Resident without mapped files: LevelDB's tables count as resident for as long as nobody else needs the memory. */

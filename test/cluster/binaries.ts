@@ -22,6 +22,7 @@ export type Program =
   | 'kube-proxy'
   | 'kubectl'
   | 'kubelet'
+  | 'metrics-server'
   | 'wanqueue'
   | 'webhook';
 
@@ -49,8 +50,18 @@ export const fleetPrograms: readonly Program[] = ['hollow-nodes'];
 /** What the tunnel's drill has in a pod; seconds to build. */
 export const tunnelPrograms: readonly Program[] = ['webhook'];
 
+/** What `kubectl top` needs: minutes to build, so only for a drill's full form. */
+export const metricsPrograms: readonly Program[] = ['metrics-server'];
+
 export const allPrograms: readonly Program[] = [
-  ...new Set([...clusterPrograms, ...servicePrograms, ...kubeadmPrograms, ...tunnelPrograms, ...fleetPrograms]),
+  ...new Set([
+    ...clusterPrograms,
+    ...servicePrograms,
+    ...kubeadmPrograms,
+    ...tunnelPrograms,
+    ...fleetPrograms,
+    ...metricsPrograms,
+  ]),
 ];
 
 export const kubernetesVersion = 'v1.34.4';
@@ -59,12 +70,14 @@ const kubebuilderPrograms: readonly Program[] = ['etcd', 'kube-apiserver', 'kube
 
 interface Source {
   /** Folder below test/cluster/binaries with a go.mod. */
-  module: 'etcd' | 'hollow-nodes' | 'kubeadm' | 'kubernetes' | 'services' | 'wanqueue' | 'webhook';
+  module: 'etcd' | 'hollow-nodes' | 'kubeadm' | 'kubernetes' | 'metrics-server' | 'services' | 'wanqueue' | 'webhook';
   package: string;
 }
 
 function sourceOf(program: Program): Source {
   if (program === 'etcd') return { module: 'etcd', package: 'go.etcd.io/etcd/server/v3' };
+  if (program === 'metrics-server')
+    return { module: program, package: 'sigs.k8s.io/metrics-server/cmd/metrics-server' };
   if (program === 'wanqueue' || program === 'webhook' || program === 'hollow-nodes')
     return { module: program, package: '.' };
   if (program === 'coredns' || program === 'in-cluster') return { module: 'services', package: `./${program}` };

@@ -9,6 +9,7 @@ import { replicas } from './tunnel/replicas.ts';
 import { scrapes } from './tunnel/scrapes.ts';
 import { sockets } from './tunnel/sockets.ts';
 import { TunnelStage } from './tunnel/stage.ts';
+import { top } from './tunnel/top.ts';
 import { verbs } from './tunnel/verbs.ts';
 import { webhooks } from './tunnel/webhooks.ts';
 import { withoutTunnel } from './tunnel/without.ts';
@@ -26,6 +27,7 @@ export const tunnel: Drill = {
     await stage.startAgents();
     if (wanted('b')) await report.part('(b) every verb, both sites', () => verbs(stage));
     if (wanted('p')) await report.part('(p) Prometheus and people through the proxy', () => scrapes(stage));
+    if (wanted('t') && !context.quick) await report.part('(t) kubectl top', () => top(stage));
     if (wanted('o')) await report.part('(o) edge to cloud and edge to edge', () => outgoing(stage));
     if (wanted('w')) await report.part('(w) webhooks and aggregated APIs on edge nodes', () => webhooks(stage));
     if (wanted('c')) await report.part('(c) links and servers that fail', () => failures(stage));

@@ -12,7 +12,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { cpuMs } from '../../bench/process-cost.ts';
 import { binary } from '../../cluster/binaries.ts';
+import { CertificateAuthority } from '../../cluster/certificates.ts';
 import { Cluster } from '../../cluster/cluster.ts';
 import { edgeEnvironment, edgeNodeFlags } from '../../cluster/edge-runtime.ts';
 import { runFully, waitFor } from '../../cluster/commands.ts';
@@ -85,6 +87,7 @@ export class TunnelStage {
         apiserverArgs: [
           `--egress-selector-config-file=${egress}`,
           '--kubelet-preferred-address-types=Hostname,InternalIP',
+          ...(context.quick ? [] : frontProxy(folder)),
           // Webhooks and aggregated APIs by the addresses of their pods.
           '--enable-aggregator-routing=true',
         ],
@@ -286,6 +289,13 @@ export class TunnelStage {
     return nodes.find(({ node }) => node === name);
   }
 
+  /** What the first server counts; `line` is the metric with its labels. */
+  async metric(line: string): Promise<number> {
+    const found = (await this.#ops('/metrics')).body.split('\n').find((each) => each.startsWith(`${line} `));
+    if (found === undefined) throw new Error(`no metric ${line}`);
+    return Number(found.slice(line.length + 1));
+  }
+
   /** Resident memory of server and agents, one line each. */
   memory(): string[] {
     const resident = (node?: EdgeNode): string => `${this.usage(node).residentMiB} MiB`;
@@ -333,10 +343,20 @@ export class TunnelStage {
 
   /** Descriptors that are open, and resident MiB; of the server, or of the agent on a node. */
   usage(node?: EdgeNode): { descriptors: number; residentMiB: number } {
-    const pid = node === undefined ? this.#processes.running('tunnel-server')?.pid : node.processId('tunnel-agent');
-    if (pid === undefined) throw new Error('it does not run');
+    const pid = this.#processId(node);
     const [, kibibytes = '0'] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
     return { descriptors: readdirSync(`/proc/${pid}/fd`).length, residentMiB: Math.round(Number(kibibytes) / 1024) };
+  }
+
+  /** Of user and system, since they began: of the server and of the agent on the node together. */
+  endsCpuMs(node: EdgeNode): number {
+    return cpuMs(this.#processId()) + cpuMs(this.#processId(node));
+  }
+
+  #processId(node?: EdgeNode): number {
+    const pid = node === undefined ? this.#processes.running('tunnel-server')?.pid : node.processId('tunnel-agent');
+    if (pid === undefined) throw new Error('it does not run');
+    return pid;
   }
 
   #ops(urlPath: string, replica = 1): Promise<{ status: number; body: string }> {
@@ -345,6 +365,24 @@ export class TunnelStage {
 }
 
 export const podOf = (nodeName: string): string => `echo-${nodeName}`;
+
+/** How metrics-server knows that it is the API server that asks, and for whom; kubeadm has the same. */
+function frontProxy(folder: string): string[] {
+  const authority = new CertificateAuthority('front-proxy-ca');
+  const client = authority.client('front-proxy-client', []);
+  const [ca, pem] = [path.join(folder, 'front-proxy-ca.crt'), path.join(folder, 'front-proxy.pem')];
+  writeFileSync(ca, authority.pair.certificate);
+  writeFileSync(pem, client.certificate + client.key, { mode: 0o600 });
+  return [
+    `--requestheader-client-ca-file=${ca}`,
+    '--requestheader-allowed-names=front-proxy-client',
+    '--requestheader-username-headers=X-Remote-User',
+    '--requestheader-group-headers=X-Remote-Group',
+    '--requestheader-extra-headers-prefix=X-Remote-Extra-',
+    `--proxy-client-cert-file=${pem}`,
+    `--proxy-client-key-file=${pem}`,
+  ];
+}
 
 function egressSelector(socket: string): string {
   return JSON.stringify({
