@@ -30,6 +30,7 @@ const poolSlices = '/apis/discovery.k8s.io/v1/namespaces/holdfast-pools/endpoint
 const addresses = { edge1: '192.0.2.31', edge2: '192.0.2.32' } as const;
 type NodeName = keyof typeof addresses;
 const nodeNames = ['edge1', 'edge2'] as const;
+const merge = { contentType: 'application/merge-patch+json' };
 
 interface Node {
   readonly link: TcpRelay;
@@ -77,6 +78,20 @@ describeWithApiserver('peers in front of a real API server', () => {
     await plane?.stop();
     rmSync(folder, { recursive: true, force: true });
   });
+
+  // Tests come in any order: each begins with links that work, and relays as pools have them.
+  beforeEach(async () => {
+    await allowRelays(true);
+    for (const { link, hub } of nodes.values()) {
+      await link.heal();
+      await until(() => hub.hub.status().cloud.reachable, 'the cloud is in reach');
+    }
+  });
+
+  async function allowRelays(allowed: boolean): Promise<void> {
+    const metadata = { annotations: { 'holdfast.dev/relay': String(allowed) } };
+    await plane.request('PATCH', `${poolSlices}/shop-0`, { metadata }, merge);
+  }
 
   async function start(name: NodeName): Promise<Node> {
     const link = new TcpRelay({ host: plane.address, port: plane.port }, { port: 0 });
@@ -224,12 +239,7 @@ describeWithApiserver('peers in front of a real API server', () => {
       const inCloud = await plane.request<KubeObject>('GET', `${leases}/edge1`);
       expect(metadataOf(inCloud)['resourceVersion']).toBe(metadataOf(renewed.lease)['resourceVersion']);
       const seen = watch.events.length;
-      await plane.request(
-        'PATCH',
-        '/api/v1/nodes/edge1',
-        { metadata: { annotations: { through: fault } } },
-        { contentType: 'application/merge-patch+json' },
-      );
+      await plane.request('PATCH', '/api/v1/nodes/edge1', { metadata: { annotations: { through: fault } } }, merge);
       await watch.until(({ object }) => object.metadata.annotations?.['through'] === fault, seen);
       watch.stop();
       await link.heal();
@@ -239,7 +249,6 @@ describeWithApiserver('peers in front of a real API server', () => {
   );
 
   test('without relays, pods of a node that is cut off stay endpoints on its peers, as its kubelet says', async () => {
-    const merge = { contentType: 'application/merge-patch+json' };
     const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
     await plane.request('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', {
       metadata: { name: 'reads-slices' },
@@ -297,12 +306,7 @@ describeWithApiserver('peers in front of a real API server', () => {
     };
     await node('edge2').hub.client.get(`${slices}?resourceVersion=0`);
     await until(async () => (await shown()).join() === 'true,false', 'the slice is there');
-    await plane.request(
-      'PATCH',
-      `${poolSlices}/shop-0`,
-      { metadata: { annotations: { 'holdfast.dev/relay': 'false' } } },
-      merge,
-    );
+    await allowRelays(false);
     await node('edge1').link.cut('refuse');
     await until(() => !node('edge1').hub.hub.status().cloud.reachable, 'edge1 is cut off');
     // As the cloud does after the node was silent for long enough.
