@@ -37,7 +37,7 @@ async function pool(targets: readonly Endpoint[] = []): Promise<[TestNode, TestN
 
 test('without a pool there is no port and no report', async () => {
   const node = await test_.node('edge1', '127.0.0.11');
-  expect(node.health.leaseAnnotation()).toEqual({ key: 'holdfast.dev/peers', text: undefined });
+  expect(node.health.leaseAnnotation()).toMatchObject({ key: 'holdfast.dev/peers', text: undefined });
   expect(node.health.address).toBeUndefined();
 });
 
@@ -93,6 +93,24 @@ test('an address where another node answers is no sign of the node that should b
   });
   listening.hub.pool = one.hub.pool;
   await eventually('somebody else', () => stateOf(one, 'edge4') === 'host');
+});
+
+test('a report says how its author knows its links to be: what arrived of its renewals, and of its probes', async () => {
+  const [one] = await pool();
+  const renewed = (): Report => {
+    const { text, arrived } = one.health.leaseAnnotation();
+    arrived();
+    const parsed = parseReport(text ?? '', 'edge1');
+    if (!parsed.ok) throw new Error(parsed.detail);
+    return parsed.report;
+  };
+  for (let count = 0; count < 30; count += 1) renewed();
+  expect(renewed().renewals.bad).toBe(0);
+  // One that nobody has taken.
+  one.health.leaseAnnotation();
+  renewed();
+  expect(renewed().renewals.bad).toBe(1);
+  await eventually('probes are counted', () => renewed().peers.every(({ probes }) => probes.all > 2));
 });
 
 test('what was seen during a cut is told from what was seen since', async () => {

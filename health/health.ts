@@ -1,29 +1,24 @@
 // The health part of a node, put together: it answers its peers, observes those that rendezvous hashing gives it, reports what it
 // saw, and leads to the cloud through peers while the node has no way out of its own. Everything follows from the pool's
 // membership, which the hub keeps: without a pool there is no port, no probe and no report.
-import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import { delay, type Clock } from '../runtime/clock.ts';
-import { LinkedAbort } from '../runtime/linked-abort.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { Endpoint } from '../runtime/settings.ts';
-import { untilAborted } from '../runtime/until-aborted.ts';
 import { defaultPoolSettings, peerPort, readMembership, type PoolMembership } from '../peers/membership.ts';
 import { Observation } from '../peers/observers.ts';
-import { formatReport, reportAnnotation } from '../peers/report.ts';
 import { PeerCredentialFiles, type CredentialSources } from './credentials.ts';
-import { CutRecord } from './cut-record.ts';
 import type { PeerAddress } from './dial-peer.ts';
 import { LocalKubelet } from './local-kubelet.ts';
 import { HealthMetrics } from './metrics.ts';
 import type { NodeHub } from './node-hub.ts';
-import { PeerPort, peerPortLimits } from './peer-port.ts';
+import { OwnReport, type OwnAnnotation } from './own-report.ts';
 import type { PodState, ProbeAnswer } from './probe-answer.ts';
 import { defaultProberSettings, Prober, type ProberSettings } from './prober.ts';
 import { defaultRelaySettings, RelayService } from './relay-service.ts';
 import { RelayWay } from './relay-way.ts';
-import { heldMs } from './target-state.ts';
+import { Serving } from './serving.ts';
 
 export interface HealthParts {
   readonly log: Log;
@@ -56,7 +51,6 @@ export interface CutOffPeer {
   readonly pods: readonly PodState[];
 }
 
-const listenRetryMs = 5_000;
 /** Of a pod of this node the last word of its kubelet is as old as this at most. */
 const podsRememberedMs = 2_000;
 
@@ -64,21 +58,17 @@ export class Health {
   readonly #parts: HealthParts;
   readonly #settings: HealthSettings;
   readonly #log: Log;
-  readonly #metrics: HealthMetrics;
-  readonly #credentials: PeerCredentialFiles;
   readonly #kubelet: LocalKubelet;
   readonly #prober: Prober;
   readonly #relayService: RelayService;
-  readonly #cuts: CutRecord;
-  readonly #boot = randomBytes(8).toString('hex');
+  readonly #report: OwnReport;
+  readonly #serving: Serving;
   readonly #seenListeners = new Set<() => void>();
   /** Ways into the cloud through peers, for the hub and the tunnel agent. */
   readonly relay: RelayWay;
   #hub: NodeHub | undefined;
   #membership: PoolMembership | undefined;
   #members: ReadonlySet<string> = new Set();
-  #seq = 0;
-  #port: AddressInfo | undefined;
   #pods: { readonly askedMs: number; readonly states: Promise<readonly PodState[]> } | undefined;
 
   constructor(parts: HealthParts, settings: HealthSettings) {
@@ -89,10 +79,8 @@ export class Health {
     this.#parts = parts;
     this.#settings = settings;
     this.#log = log;
-    this.#metrics = metrics;
-    this.#credentials = credentials;
     this.#kubelet = new LocalKubelet({ clock }, settings.kubeletHealth);
-    this.#cuts = new CutRecord(clock);
+    this.#report = new OwnReport({ clock }, settings.nodeName);
     const seen = (): void => {
       for (const listener of this.#seenListeners) listener();
     };
@@ -109,37 +97,26 @@ export class Health {
       },
       defaultRelaySettings,
     );
+    this.#serving = new Serving({
+      log,
+      clock,
+      metrics,
+      credentials,
+      answer: (peer) => this.#answer(peer),
+      relay: (peer, authority, socket, head) => this.#relayService.connect(peer, authority, socket, head),
+    });
     this.relay = new RelayWay({ clock, metrics, credentials, candidates: () => this.#relayCandidates() });
     parts.metrics.onScrape(() => metrics.targets(this.#prober.targets.map(({ state }) => state.state)));
   }
 
   /** Where peers come in now. */
   get address(): AddressInfo | undefined {
-    return this.#port;
+    return this.#serving.address;
   }
 
   /** The annotation for the next renewal of the node's Lease; without a text there must be none. */
-  leaseAnnotation(): { readonly key: string; readonly text: string | undefined } {
-    const membership = this.#membership;
-    if (membership === undefined) return { key: reportAnnotation, text: undefined };
-    this.#seq += 1;
-    const nowMs = this.#parts.clock.monotonicMs();
-    const text = formatReport({
-      reporter: this.#settings.nodeName,
-      pool: membership.pool,
-      boot: this.#boot,
-      seq: this.#seq,
-      onlineSeconds: this.#cuts.onlineSeconds,
-      cutSeconds: this.#cuts.cutSeconds,
-      peers: this.#prober.targets.map(({ address, state }) => ({
-        name: address.node,
-        state: state.state,
-        forSeconds: heldMs(state, nowMs) / 1_000,
-        probedSeconds: (nowMs - state.probedMs) / 1_000,
-        failures: state.failures,
-      })),
-    });
-    return { key: reportAnnotation, text };
+  leaseAnnotation(): OwnAnnotation {
+    return this.#report.next(this.#membership?.pool, this.#prober.targets);
   }
 
   /** Peers that this node sees alive and that have no way out: only they know how their pods are. */
@@ -164,16 +141,16 @@ export class Health {
   /** Until `signal` aborts. Never rejects: what is wrong with peers is never the hub's matter. */
   async run(hub: NodeHub, signal: AbortSignal): Promise<void> {
     this.#hub = hub;
-    this.#cuts.update(hub.cloud.reachable);
+    this.#report.cloud(hub.cloud.reachable);
     const stops = [
-      hub.onCloudAccess(({ reachable }) => this.#cuts.update(reachable)),
+      hub.onCloudAccess(({ reachable }) => this.#report.cloud(reachable)),
       hub.onPool(() => this.#poolChanged()),
     ];
     this.#poolChanged();
     const following = hub.followPool(signal).catch((error: unknown) => {
       this.#log.error('the pool of this node cannot be followed', { error: String(error) });
     });
-    await Promise.all([following, this.#prober.run(signal), this.#serve(signal)]);
+    await Promise.all([following, this.#prober.run(signal), this.#serving.run(signal)]);
     for (const stop of stops) stop();
     this.#relayService.close();
     this.#kubelet.close();
@@ -200,7 +177,7 @@ export class Health {
       });
     // Switched off is off for what goes on, too.
     if (!this.#relays) this.#relayService.close();
-    this.#listenChanged();
+    this.#serving.move(this.#listenAt);
   }
 
   get #relays(): boolean {
@@ -242,63 +219,12 @@ export class Health {
     }
   }
 
-  #listenChanged: () => void = () => undefined;
-
   get #listenAt(): Endpoint | undefined {
     if (this.#membership === undefined) return undefined;
     const { listen, nodeName, peerPort: port } = this.#settings;
     if (listen !== undefined) return listen;
     const own = this.#membership.members.find((member) => member.nodeName === nodeName);
     return own && { host: own.address, port };
-  }
-
-  /** The port for peers follows the address of this node, until `signal` aborts. */
-  async #serve(signal: AbortSignal): Promise<void> {
-    let said = '';
-    while (!signal.aborted) {
-      using changed = new LinkedAbort(signal);
-      const at = this.#listenAt;
-      this.#listenChanged = () => {
-        const now = this.#listenAt;
-        if (now?.host !== at?.host || now?.port !== at?.port) changed.abort();
-      };
-      const credentials = this.#credentials.current();
-      if (at === undefined) {
-        await untilAborted(changed.signal);
-        continue;
-      }
-      if (credentials === undefined) {
-        await delay(this.#parts.clock, listenRetryMs, changed.signal);
-        continue;
-      }
-      const port = new PeerPort(
-        {
-          ...this.#parts,
-          log: this.#log,
-          metrics: this.#metrics,
-          credentials: this.#credentials,
-          answer: (peer) => this.#answer(peer),
-          relay: (peer, authority, socket, head) => this.#relayService.connect(peer, authority, socket, head),
-        },
-        { ...peerPortLimits, listen: at },
-        credentials,
-      );
-      try {
-        this.#port = await port.listen();
-        this.#log.info('peers are served', { address: this.#port.address, port: this.#port.port });
-        said = '';
-        await untilAborted(changed.signal);
-      } catch (error) {
-        const { message } = error as Error;
-        if (message !== said) this.#log.error('peers cannot be served', { problem: message });
-        said = message;
-        await delay(this.#parts.clock, listenRetryMs, changed.signal);
-      } finally {
-        this.#port = undefined;
-        await port.close();
-      }
-    }
-    this.#listenChanged = () => undefined;
   }
 }
 

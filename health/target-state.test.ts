@@ -59,3 +59,15 @@ test('the report says of a silent peer how long ago it was heard, also after one
   expect(heldMs(after(...silent, well), 9_000)).toBe(4_000);
   expect(heldMs(after(well, well), 9_000)).toBe(8_000);
 });
+
+test('failures count when an answer shows that somebody was there: of many in a row the link has three', () => {
+  const lost = failed('nothing');
+  const flaps = [well, well, lost, well, well];
+  const { probes } = after(...flaps);
+  expect(probes).toEqual({ all: expect.closeTo(4.8), bad: expect.closeTo(0.96) });
+  const outage = [lost, lost, lost, lost, lost];
+  expect(after(...flaps, ...outage).probes).toEqual(probes);
+  const back = after(...flaps, ...outage, well).probes;
+  expect(back).toEqual({ all: expect.closeTo(8.31), bad: expect.closeTo(3.77) });
+  expect(after(...outage, well).probes).toEqual({ all: 1, bad: 0 });
+});

@@ -1,6 +1,7 @@
 // What is known of one peer that this node observes: a state machine over what single probes saw. Pure; times are monotonic
 // milliseconds. The states are those of the report (peers/report.ts).
 import type { PeerState } from '../peers/report.ts';
+import { fading, noRounds, withRound, type Rounds } from '../peers/rounds.ts';
 import type { Reach } from './dial-peer.ts';
 import type { KubeletState } from './local-kubelet.ts';
 
@@ -22,6 +23,8 @@ export interface TargetState {
   /** Sightings in a row that say something else than `state`, and when the first of them was. */
   readonly doubts: number;
   readonly doubtsSinceMs: number;
+  /** Those before its last answer: what a bad link costs, and not what it costs that nobody is there. */
+  readonly probes: Rounds;
 }
 
 export interface Hysteresis {
@@ -42,6 +45,7 @@ export function newTarget(nowMs: number): TargetState {
     failures: 0,
     doubts: 0,
     doubtsSinceMs: nowMs,
+    probes: noRounds,
   };
 }
 
@@ -65,6 +69,7 @@ export function afterSighting(
     probedMs: nowMs,
     heardMs: seen === 'silent' ? before.heardMs : nowMs,
     failures: sighting.kind === 'answered' ? 0 : before.failures + 1,
+    probes: sighting.kind === 'answered' ? withAnswer(before) : before.probes,
   };
   if (seen === before.state) return { ...probed, doubts: 0, doubtsSinceMs: nowMs };
   const doubts = before.doubts + 1;
@@ -74,6 +79,16 @@ export function afterSighting(
   if (doubts < enough) return { ...probed, doubts, doubtsSinceMs };
   const sinceMs = seen === 'silent' ? before.heardMs : doubtsSinceMs;
   return { ...probed, state: seen, sinceMs, doubts: 0, doubtsSinceMs: nowMs };
+}
+
+/** Whose failures are that no answer has followed yet, nobody can tell; and of many in a row, most were not the link's. */
+const failuresOfLink = 3;
+
+function withAnswer({ failures, probes }: TargetState): Rounds {
+  let counted = probes;
+  if (probes.all > 0)
+    for (let n = Math.min(failures, failuresOfLink); n > 0; n -= 1) counted = withRound(counted, true, fading.probes);
+  return withRound(counted, false, fading.probes);
 }
 
 /**

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { formatReport, parseReport, peerStates, reportBounds, type PeerReport, type Report } from './report.ts';
+import { noRounds } from './rounds.ts';
 
 const report = (change: Partial<Report> = {}): Report => ({
   reporter: 'edge-1',
@@ -8,7 +9,10 @@ const report = (change: Partial<Report> = {}): Report => ({
   seq: 42,
   onlineSeconds: 3600,
   cutSeconds: 0,
-  peers: [{ name: 'edge-2', state: 'silent', forSeconds: 25, probedSeconds: 1, failures: 9 }],
+  renewals: { all: 28, bad: 1 },
+  peers: [
+    { name: 'edge-2', state: 'silent', forSeconds: 25, probedSeconds: 1, failures: 9, probes: { all: 50, bad: 2 } },
+  ],
   ...change,
 });
 const peer = (n: number, state: PeerReport['state'] = 'up'): PeerReport => ({
@@ -17,6 +21,7 @@ const peer = (n: number, state: PeerReport['state'] = 'up'): PeerReport => ({
   forSeconds: 5,
   probedSeconds: 1,
   failures: 0,
+  probes: noRounds,
 });
 const parsed = (text: string, holder = 'edge-1'): Report => {
   const result = parseReport(text, holder);
@@ -26,12 +31,13 @@ const parsed = (text: string, holder = 'edge-1'): Report => {
 
 test('the text is small, and fixed: a node of one version and a guard of another agree', () => {
   expect(formatReport(report())).toBe(
-    '{"v":1,"n":"edge-1","pool":"shop","boot":"0123456789abcdef","seq":42,"on":3600,"cut":0,"peers":[["edge-2","silent",25,1,9]]}',
+    '{"v":1,"n":"edge-1","pool":"shop","boot":"0123456789abcdef","seq":42,"on":3600,"cut":0,"peers":[["edge-2","silent",25,1,9]],"renewals":[28,1],"probes":[[50,2]]}',
   );
 });
 
 test('what is written is read again, for any report within the bounds', () => {
   const count = (max: number): fc.Arbitrary<number> => fc.integer({ min: 0, max });
+  const rounds = count(reportBounds.rounds).chain((all) => fc.record({ all: fc.constant(all), bad: count(all) }));
   const peers = fc.uniqueArray(
     fc.record({
       name: fc.domain().filter((name) => name !== 'edge-1'),
@@ -39,12 +45,13 @@ test('what is written is read again, for any report within the bounds', () => {
       forSeconds: count(reportBounds.seconds),
       probedSeconds: count(reportBounds.seconds),
       failures: count(reportBounds.failures),
+      probes: rounds,
     }),
     { selector: ({ name }) => name, maxLength: 12 },
   );
   fc.assert(
-    fc.property(peers, count(2 ** 48), (some, seq) => {
-      const written = report({ seq, peers: some });
+    fc.property(peers, count(2 ** 48), rounds, (some, seq, renewals) => {
+      const written = report({ seq, renewals, peers: some });
       const read = parsed(formatReport(written));
       const inOrder = (all: readonly PeerReport[]): PeerReport[] =>
         all.toSorted((one, other) => (one.name < other.name ? -1 : 1));
@@ -55,13 +62,13 @@ test('what is written is read again, for any report within the bounds', () => {
 
 test('fractions are rounded towards less evidence, and ages beyond a year are a year', () => {
   const peers: PeerReport[] = [
-    { name: 'edge-2', state: 'silent', forSeconds: 59.9, probedSeconds: 1.1, failures: 123_456 },
-    { name: 'edge-3', state: 'silent', forSeconds: 1e12, probedSeconds: 1e12, failures: 0 },
+    { ...peer(2, 'silent'), forSeconds: 59.9, probedSeconds: 1.1, failures: 123_456, probes: { all: 49.9, bad: 0.6 } },
+    { ...peer(3, 'silent'), forSeconds: 1e12, probedSeconds: 1e12 },
   ];
   expect(parsed(formatReport(report({ onlineSeconds: 59.9, peers })))).toMatchObject({
     onlineSeconds: 59,
     peers: [
-      { forSeconds: 59, probedSeconds: 2, failures: 9999 },
+      { forSeconds: 59, probedSeconds: 2, failures: 9999, probes: { all: 49, bad: 1 } },
       { forSeconds: 31_536_000, probedSeconds: 31_536_000 },
     ],
   });
@@ -90,7 +97,7 @@ const text = formatReport(report());
 const changed = (change: Record<string, unknown>): string => JSON.stringify({ ...JSON.parse(text), ...change });
 
 test.each([
-  ['oversized', `${text}${' '.repeat(9000)}`, '9124 bytes, at most 8192'],
+  ['oversized', `${text}${' '.repeat(9000)}`, `${text.length + 9000} bytes, at most 8192`],
   [
     'oversized',
     changed({ peers: Array.from({ length: 33 }, (_, n) => [`e${n}`, 'up', 1, 1, 0]) }),
@@ -114,6 +121,10 @@ test.each([
   ['malformed', changed({ peers: [['edge-2', 'silent', 1e9, 1, 9]] }), 'peers[0]: for is 1000000000'],
   ['malformed', changed({ peers: [['edge-2', 'silent', 25, -1, 9]] }), 'peers[0]: probed is -1'],
   ['malformed', changed({ peers: [['edge-2', 'silent', 25, 1, null]] }), 'peers[0]: failures is null'],
+  ['malformed', changed({ renewals: [5, 6] }), 'renewals is [5,6]'],
+  ['malformed', changed({ renewals: [1000, 0] }), 'renewals is [1000,0]'],
+  ['malformed', changed({ probes: [] }), 'probes is not a list as long as peers'],
+  ['malformed', changed({ probes: [[1.5, 0]] }), 'probes[0] is [1.5,0]'],
   ['malformed', changed({ peers: [['edge-1', 'up', 25, 1, 0]] }), 'peers[0]: edge-1 stands there already'],
   [
     'malformed',
@@ -122,12 +133,21 @@ test.each([
         ['edge-2', 'up', 25, 1, 0],
         ['edge-2', 'silent', 25, 1, 9],
       ],
+      probes: undefined,
     }),
     'peers[1]: edge-2 stands there already',
   ],
   ['forged', changed({ n: 'edge-3' }), 'written by edge-3, found on the Lease of "edge-1"'],
 ])('a report that is %s is refused: %#', (problem, annotation, detail) => {
   expect(parseReport(annotation, 'edge-1')).toEqual({ ok: false, problem, detail });
+});
+
+test('a hub of before says nothing of its links, and is read all the same', () => {
+  const { renewals: _renewals, probes: _probes, ...before } = JSON.parse(text) as Record<string, unknown>;
+  expect(parsed(JSON.stringify(before))).toMatchObject({
+    renewals: noRounds,
+    peers: [{ failures: 9, probes: noRounds }],
+  });
 });
 
 test('whatever stands there, reading it does not throw, and says little of it', () => {

@@ -1,12 +1,20 @@
 // What an observer saw of its peers, as the text of an annotation on its own Lease. The hub adds it to the kubelet's own PUT,
 // so it costs no request. Ages only, in whole seconds at the moment of the PUT: the cloud's clock is the only one that judges.
 import { isObject } from '../kube/plain-object.ts';
+import { noRounds, type Rounds } from './rounds.ts';
 
 /** The annotation on the observer's own Lease in kube-node-lease. */
 export const reportAnnotation = 'holdfast.dev/peers';
 
 /** Bounds of a report, for writers and readers. An age that is larger is written as the bound. */
-export const reportBounds = { bytes: 8192, peers: 32, seconds: 31_536_000, failures: 9999, sequence: 2 ** 48 } as const;
+export const reportBounds = {
+  bytes: 8192,
+  peers: 32,
+  seconds: 31_536_000,
+  failures: 9999,
+  rounds: 999,
+  sequence: 2 ** 48,
+} as const;
 
 /**
  * What was seen of a peer, best first:
@@ -29,6 +37,8 @@ export interface PeerReport {
   readonly probedSeconds: number;
   /** Probes that failed in a row up to now. */
   readonly failures: number;
+  /** Probes of it before the last that was answered; bad are those that failed, three of those in a row at most. */
+  readonly probes: Rounds;
 }
 
 export interface Report {
@@ -44,6 +54,8 @@ export interface Report {
   readonly onlineSeconds: number;
   /** How long that last cut was; 0 when there was none in this boot. For people only. */
   readonly cutSeconds: number;
+  /** Renewals of the author's Lease that arrived; bad are those before which one was lost. */
+  readonly renewals: Rounds;
   readonly peers: readonly PeerReport[];
 }
 
@@ -86,6 +98,9 @@ export function formatReport(report: Report): string {
         Math.min(Math.ceil(peer.probedSeconds), reportBounds.seconds),
         Math.min(peer.failures, reportBounds.failures),
       ]),
+      // Beside what a guard of before knows: it refuses a peer of more than five fields, and reads over a field of the report.
+      renewals: rounds(report.renewals),
+      probes: peers.map((peer) => rounds(peer.probes)),
     });
     if (peers.length === 0 || Buffer.byteLength(text) <= reportBounds.bytes) return text;
     peers.pop();
@@ -94,6 +109,11 @@ export function formatReport(report: Report): string {
 
 function seconds(age: number): number {
   return Math.min(Math.max(Math.floor(age), 0), reportBounds.seconds);
+}
+
+function rounds({ all, bad }: Rounds): readonly [all: number, bad: number] {
+  const whole = Math.min(Math.floor(all), reportBounds.rounds);
+  return [whole, Math.min(Math.round(bad), whole)];
 }
 
 /** Reads the annotation on the Lease of the node `holder`. Never throws; `detail` names the field and holds no more than 80 characters of the text. */
@@ -111,7 +131,7 @@ export function parseReport(text: string, holder: string): ParsedReport {
   if (typeof value['n'] !== 'string' || !isName(value['n'])) return refused('malformed', `n is ${shown(value['n'])}`);
   if (value['n'] !== holder)
     return refused('forged', `written by ${value['n']}, found on the Lease of ${shown(holder)}`);
-  const { pool, boot, seq, on, cut, peers } = value;
+  const { pool, boot, seq, on, cut, peers, renewals, probes } = value;
   if (typeof pool !== 'string' || !isName(pool)) return refused('malformed', `pool is ${shown(pool)}`);
   if (typeof boot !== 'string' || !/^[0-9a-f]{16}$/.test(boot)) return refused('malformed', `boot is ${shown(boot)}`);
   if (!isCount(seq, reportBounds.sequence)) return refused('malformed', `seq is ${shown(seq)}`);
@@ -120,23 +140,40 @@ export function parseReport(text: string, holder: string): ParsedReport {
   if (!Array.isArray(peers)) return refused('malformed', 'peers is not a list');
   if (peers.length > reportBounds.peers)
     return refused('oversized', `${peers.length} peers, at most ${reportBounds.peers}`);
+  const ofRenewals = parseRounds(renewals);
+  if (ofRenewals === undefined) return refused('malformed', `renewals is ${shown(renewals)}`);
+  // Hubs of before do not say them.
+  const ofProbes: unknown = probes ?? peers.map(() => undefined);
+  if (!Array.isArray(ofProbes) || ofProbes.length !== peers.length)
+    return refused('malformed', 'probes is not a list as long as peers');
   const read: PeerReport[] = [];
   const seen = new Set<string>([holder]);
   for (const [index, entry] of peers.entries()) {
     const peer = parsePeer(entry);
     if (typeof peer === 'string') return refused('malformed', `peers[${index}]: ${peer}`);
+    const ofPeer = parseRounds(ofProbes[index]);
+    if (ofPeer === undefined) return refused('malformed', `probes[${index}] is ${shown(ofProbes[index])}`);
     // A second entry, or one about the author itself, is no slip: a vote would count twice.
     if (seen.has(peer.name)) return refused('malformed', `peers[${index}]: ${peer.name} stands there already`);
     seen.add(peer.name);
-    read.push(peer);
+    read.push({ ...peer, probes: ofPeer });
   }
   return {
     ok: true,
-    report: { reporter: holder, pool, boot, seq, onlineSeconds: on, cutSeconds: cut, peers: read },
+    report: {
+      reporter: holder,
+      pool,
+      boot,
+      seq,
+      onlineSeconds: on,
+      cutSeconds: cut,
+      renewals: ofRenewals,
+      peers: read,
+    },
   };
 }
 
-function parsePeer(entry: unknown): PeerReport | string {
+function parsePeer(entry: unknown): Omit<PeerReport, 'probes'> | string {
   if (!Array.isArray(entry) || entry.length !== 5) return 'not a list of five';
   const [name, state, forSeconds, probedSeconds, failures] = entry as unknown[];
   if (typeof name !== 'string' || !isName(name)) return `name is ${shown(name)}`;
@@ -146,6 +183,15 @@ function parsePeer(entry: unknown): PeerReport | string {
   if (!isCount(probedSeconds, reportBounds.seconds)) return `probed is ${shown(probedSeconds)}`;
   if (!isCount(failures, reportBounds.failures)) return `failures is ${shown(failures)}`;
   return { name, state: known, forSeconds, probedSeconds, failures };
+}
+
+/** Undefined: it is none. What is not said is not known. */
+function parseRounds(value: unknown): Rounds | undefined {
+  if (value === undefined) return noRounds;
+  if (!Array.isArray(value) || value.length !== 2) return undefined;
+  const [all, bad] = value as unknown[];
+  if (!isCount(all, reportBounds.rounds) || !isCount(bad, all)) return undefined;
+  return { all, bad };
 }
 
 function refused(problem: ReportProblem, detail: string): ParsedReport {

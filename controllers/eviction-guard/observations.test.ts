@@ -1,7 +1,16 @@
-import { formatReport, type Report } from '../../peers/report.ts';
+import { formatReport, type PeerReport, type Report } from '../../peers/report.ts';
+import { noRounds } from '../../peers/rounds.ts';
 import { Observations, type LeaseSeen, type Refusal } from './observations.ts';
 
 const boot = '00000000000000aa';
+const peer = (state: PeerReport['state'], failures: number, probes = noRounds): PeerReport => ({
+  name: 'edge-2',
+  state,
+  forSeconds: 5,
+  probedSeconds: 1,
+  failures,
+  probes,
+});
 const report = (seq: number, change: Partial<Report> = {}): string =>
   formatReport({
     reporter: 'edge-1',
@@ -10,7 +19,8 @@ const report = (seq: number, change: Partial<Report> = {}): string =>
     seq,
     onlineSeconds: 100,
     cutSeconds: 0,
-    peers: [{ name: 'edge-2', state: 'up', forSeconds: 5, probedSeconds: 1, failures: 0 }],
+    renewals: noRounds,
+    peers: [peer('up', 0)],
     ...change,
   });
 
@@ -43,7 +53,7 @@ test('a Lease that was there before says nothing: it may be a year old', () => {
     heardForSeconds: 0,
     foundDead: false,
     renewalLoss: 0.5,
-    paths: new Map(),
+    paths: new Map([['edge-2', noRounds]]),
     report: undefined,
   });
 });
@@ -166,18 +176,33 @@ test('renewals that were lost on the way are known by the reports that are missi
 
 test('how often an observer fails to reach a peer that is up is known by its reports', () => {
   const { see, at } = watching();
-  const seen = (state: 'up' | 'silent', failures: number): Partial<Report> => ({
-    peers: [{ name: 'edge-2', state, forSeconds: 5, probedSeconds: 1, failures }],
-  });
+  const seen = (...sees: Parameters<typeof peer>): Partial<Report> => ({ peers: [peer(...sees)] });
   see(0, 'a', report(1, seen('up', 1)));
   // The first that is seen may be a year old; those that see it silent say nothing of the link while it was up.
-  expect(at(0)!.paths.size).toBe(0);
+  expect(at(0)!.paths.get('edge-2')).toEqual(noRounds);
   see(10, 'b', report(2, seen('up', 0)));
   see(20, 'c', report(3, seen('up', 2)));
   see(30, 'd', report(4, seen('silent', 9)));
   const { all, bad } = at(30)!.paths.get('edge-2')!;
   expect(all).toBeCloseTo(1.965);
   expect(bad).toBe(1);
+});
+
+test('how links were is known by the first report, however old: the nodes have kept count', () => {
+  const { see, at } = watching();
+  const probes = { all: 50, bad: 5 };
+  see(0, 'a', report(1, { renewals: { all: 28, bad: 3 }, peers: [peer('silent', 9, probes)] }));
+  expect(at(0)).toMatchObject({ everHeard: false, report: undefined, renewalLoss: 3.5 / 29 });
+  expect(at(0)!.paths.get('edge-2')).toEqual(probes);
+});
+
+test('a node that has just started knows less of its links than the guard, which goes by what it knows itself', () => {
+  const { see, at } = watching();
+  const good = { all: 4, bad: 0 };
+  for (let n = 0; n <= 10; n += 1) see(10 * n, `a${n}`, report(2 * n, { peers: [peer('up', 1)] }));
+  see(110, 'b', report(1, { boot: '00000000000000bb', renewals: good, peers: [peer('up', 0, good)] }));
+  expect(at(110)!.renewalLoss).toBeGreaterThan(0.9);
+  expect(at(110)!.paths.get('edge-2')!.bad).toBeGreaterThan(5);
 });
 
 test('found dead holds until the next sign', () => {

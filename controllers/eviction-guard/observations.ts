@@ -2,6 +2,7 @@
 // said before: a Lease that changed is a sign of life at the moment when the guard learned of it.
 import { compareResourceVersions } from '../../kube/resource-version.ts';
 import { parseReport, type Report, type ReportProblem } from '../../peers/report.ts';
+import { betterKnown, fading, noRounds, shareOf, withRound, type Rounds } from '../../peers/rounds.ts';
 
 /** Of a node's Lease in kube-node-lease, what the guard looks at. */
 export interface LeaseSeen {
@@ -34,26 +35,18 @@ export interface Observed {
   readonly heardForSeconds: number;
   /** It was found dead on evidence that is enough to delete its pods, and gave no sign since. */
   readonly foundDead: boolean;
-  /** How likely a renewal of its Lease is to be lost, by those that were missing between its reports before. */
+  /** How likely a renewal of its Lease is to be lost, by those that were missing between its reports before, or as it says itself. */
   readonly renewalLoss: number;
-  /** By the peers that it observes: its rounds of probes while it saw them up, and those that failed. */
+  /** By the peers that it observes: how its probes went while it saw them up. */
   readonly paths: ReadonlyMap<string, Rounds>;
   /** The newest report that was seen to be new, and since when it is known. */
   readonly report: { readonly report: Report; readonly ageSeconds: number } | undefined;
-}
-
-/** How many there were, and were bad; what is long ago counts less. */
-export interface Rounds {
-  readonly all: number;
-  readonly bad: number;
 }
 
 /** A longer silence breaks the contact: two renewals of a Lease were missed. */
 export const contactBreakSeconds = 25;
 /** Boots that are remembered for each node: a report of an earlier one is a replay. */
 const rememberedBoots = 16;
-/** The weight of a round of reports beside the one after it: what was five minutes ago counts a third. */
-const fading = 0.965;
 
 interface Record {
   uid: string;
@@ -166,7 +159,7 @@ export class Observations {
         report: undefined,
         reportMs: nowMs,
         foundDead: false,
-        renewals: none,
+        renewals: noRounds,
         paths: new Map(),
       };
       this.#records.set(nodeName, record);
@@ -189,25 +182,19 @@ export class Observations {
       return;
     }
     if (boot !== current) record.boots = [...record.boots, boot].slice(-rememberedBoots);
-    else record.renewals = after(record.renewals, seq > record.seq + 1);
+    else record.renewals = withRound(record.renewals, seq > record.seq + 1, fading.renewals);
     record.seq = seq;
+    // How links have been is worth something however long it has stood there.
+    record.renewals = betterKnown(record.renewals, report.renewals);
+    for (const { name, state, failures, probes } of report.peers) {
+      const known = record.paths.get(name) ?? noRounds;
+      const isSeen = current !== undefined && state === 'up';
+      record.paths.set(name, betterKnown(isSeen ? withRound(known, failures > 0, fading.renewals) : known, probes));
+    }
     // The first that is seen of a Lease may have stood there for a year: only what comes after it is known to be new.
     if (current === undefined) return;
     record.report = report;
     record.reportMs = nowMs;
-    for (const { name, state, failures } of report.peers)
-      if (state === 'up') record.paths.set(name, after(record.paths.get(name) ?? none, failures > 0));
     this.#sign(record, nowMs);
   }
-}
-
-const none: Rounds = { all: 0, bad: 0 };
-
-function after({ all, bad }: Rounds, isBad: boolean): Rounds {
-  return { all: all * fading + 1, bad: bad * fading + (isBad ? 1 : 0) };
-}
-
-/** The share of bad ones; where nothing is known yet one half (Jeffreys' prior). */
-export function shareOf({ all, bad }: Rounds): number {
-  return (bad + 0.5) / (all + 1);
 }

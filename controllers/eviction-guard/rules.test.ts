@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { defaultPoolSettings, type PoolSettings } from '../../peers/membership.ts';
 import { Observation } from '../../peers/observers.ts';
 import { peerStates, type PeerReport } from '../../peers/report.ts';
+import { noRounds } from '../../peers/rounds.ts';
 import { judgePool, reasons, type MemberEvidence, type Verdict } from './rules.ts';
 
 const hour = 3600;
@@ -42,6 +43,7 @@ function judge(size: number, setup: Setup): Map<string, Verdict> {
         forSeconds: 3 * hour,
         probedSeconds: 2,
         failures: setup.says?.[name]?.[peer]?.state === 'silent' ? 20 : 0,
+        probes: noRounds,
         ...setup.says?.[name]?.[peer],
       }));
     const report = {
@@ -51,6 +53,7 @@ function judge(size: number, setup: Setup): Map<string, Verdict> {
       seq: 7,
       onlineSeconds: setup.online?.[name] ?? 3 * hour,
       cutSeconds: 0,
+      renewals: noRounds,
       peers,
     };
     return {

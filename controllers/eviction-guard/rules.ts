@@ -82,7 +82,7 @@ const majority = ({ heard, electorate }: Facts): boolean => heard * 2 > electora
 const loneWitness = ({ heard, electorate, loneWitness: allowed }: Facts): boolean =>
   heard === 1 && (electorate === 2 || (electorate === 3 && allowed));
 /**
- * Several are sure after 20 s; one that others agree with, who were themselves cut off meanwhile, after 40; one alone after a minute.
+ * Several are sure after a while; one that others agree with, who were themselves cut off meanwhile, after a longer one; one alone after a minute.
  * In any case no witness had an answer lately, those that say so are most of the observers (the others might have seen it), and their
  * side, of those that were heard after what silenced the node, is more than half of the pool.
  */

@@ -1,6 +1,6 @@
 // Who can testify about a silent member of a pool, and whose side of a split the witnesses are on. Pure.
 import type { PeerReport } from '../../peers/report.ts';
-import { shareOf } from './observations.ts';
+import { noRounds, shareOf } from '../../peers/rounds.ts';
 import type { MemberEvidence } from './rules.ts';
 import { timing } from './timing.ts';
 
@@ -18,7 +18,7 @@ export interface Witness {
 }
 
 /**
- * How likely a probe of a node that is well fails, of a share of rounds in which the last one had. After a failure each probe needs a new
+ * How likely a probe of a node that is silent and well fails, of the share that did while it was seen up. After a failure each probe needs a new
  * connection, of three round trips: on links with 5 to 30 % loss each way and up to 300 ms it fails about so often.
  */
 const failureChance = (share: number): number => Math.min(1, 1.25 * Math.sqrt(share));
@@ -54,7 +54,7 @@ export function witnessesOf(
     // What it did not see while it was itself cut off, or while the guard did not hear it, is no evidence.
     const seconds = Math.min(entry.forSeconds, report.onlineSeconds, Math.max(0, seen.heardForSeconds - ageSeconds));
     const { forSeconds, failures, state: says } = entry;
-    const chance = failureChance(shareOf(seen.paths.get(subject) ?? { all: 0, bad: 0 })) ** failures;
+    const chance = failureChance(shareOf(seen.paths.get(subject) ?? noRounds)) ** failures;
     return [{ name, says, forSeconds, seconds, failures, chance }];
   });
 }

@@ -2,6 +2,7 @@ import type { KubeObject } from '../../kube/wire.ts';
 import { wireFor } from '../../kube/wires.ts';
 import { CloudUnreachableError } from '../errors.ts';
 import type { UpstreamRequest } from '../types.ts';
+import type { LeaseAnnotation } from './annotated-lease.ts';
 import { type Answer, json, protobuf, WritesBench } from './far-end.ts';
 
 const target = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/edge1';
@@ -22,9 +23,12 @@ const renewTimeOf = (object: KubeObject): unknown => (object['spec'] as KubeObje
 const annotationsOf = (object: KubeObject): unknown => (object['metadata'] as KubeObject)['annotations'];
 
 let bench: WritesBench;
+let arrived = 0;
+const annotation = (text: string | undefined): LeaseAnnotation => ({ key, text, arrived: () => (arrived += 1) });
 beforeEach(async () => {
   bench = await WritesBench.start({});
-  bench.leaseAnnotation = { key, text: 'seen' };
+  arrived = 0;
+  bench.leaseAnnotation = annotation('seen');
 });
 afterEach(() => bench.close());
 
@@ -63,13 +67,14 @@ test.each(['json', 'protobuf'] as const)(
     expect(renewTimeOf(answer.object)).toBe('2026-01-01T00:00:00.000000Z');
     expect(received()).toHaveLength(1);
     expect(await bench.metric('holdfast_yurthub_lease_annotations_total{outcome="sent"}')).toBe(1);
+    expect(arrived).toBe(1);
   },
 );
 
 test('the report of the last renewal is replaced, and taken away when there is none', async () => {
   bench.cloud.answer = echo;
   await renew('protobuf', lease({ [key]: 'old' }));
-  bench.leaseAnnotation = { key, text: undefined };
+  bench.leaseAnnotation = annotation(undefined);
   await renew('protobuf', lease({ [key]: 'old', other: '1' }));
   expect(received().map(annotationsOf)).toEqual([{ [key]: 'seen' }, { other: '1' }]);
 });
@@ -90,6 +95,7 @@ test.each([400, 403, 413, 422])(
       return isAnnotated ? json(refusal, { kind: 'Status', apiVersion: 'v1', code: refusal }) : echo(request);
     };
     expect((await renew()).statusCode).toBe(200);
+    expect(arrived).toBe(0);
     expect((await renew()).statusCode).toBe(200);
     expect(received().map(annotationsOf)).toEqual([{ other: '1', [key]: 'seen' }, { other: '1' }, { other: '1' }]);
     bench.clock.advance(601_000);
@@ -104,6 +110,7 @@ test.each([401, 404, 409, 429, 500])(
     bench.cloud.answer = () => json(refusal, { kind: 'Status', apiVersion: 'v1', code: refusal });
     expect((await renew()).statusCode).toBe(refusal);
     expect(bench.cloud.requests).toHaveLength(1);
+    expect(arrived).toBe(0);
   },
 );
 
@@ -122,4 +129,5 @@ test('a renewal that is answered here without the cloud gains nothing', async ()
   const answer = await renew('protobuf', lease());
   expect(answer.statusCode).toBe(200);
   expect(annotationsOf(answer.object) ?? {}).toEqual({});
+  expect(arrived).toBe(0);
 });

@@ -13,6 +13,8 @@ export interface LeaseAnnotation {
   readonly key: string;
   /** Undefined: it must not be there. */
   readonly text: string | undefined;
+  /** Called when the API server has taken a renewal with this text. */
+  readonly arrived: () => void;
 }
 
 export interface AnnotatedLeaseParts {
@@ -40,18 +42,18 @@ export class AnnotatedLease {
     body: Buffer,
     send: Send,
   ): Promise<UpstreamReply | undefined> {
-    const annotated = info.verb === 'update' ? this.#annotated(request, body) : undefined;
+    const { clock, metrics, annotation } = this.#parts;
+    const isPaused = clock.monotonicMs() < this.#pausedUntilMs;
+    const wanted = info.verb === 'update' && !isPaused ? annotation() : undefined;
+    const annotated = wanted && this.#annotated(request, body, wanted);
     return await sendWithAddition(body, annotated, send, (outcome, statusCode) => {
       if (outcome === 'refused') this.#pause('refused', `the API server answered ${statusCode}`);
-      else this.#parts.metrics.leaseAnnotations.inc({ outcome });
+      else metrics.leaseAnnotations.inc({ outcome });
+      if (outcome === 'sent') wanted?.arrived();
     });
   }
 
-  #annotated(request: HubRequest, body: Buffer): Buffer | undefined {
-    const { clock, annotation } = this.#parts;
-    if (clock.monotonicMs() < this.#pausedUntilMs) return undefined;
-    const wanted = annotation();
-    if (wanted === undefined) return undefined;
+  #annotated(request: HubRequest, body: Buffer, wanted: LeaseAnnotation): Buffer | undefined {
     try {
       const { wire, typeMeta, item } = readObject(body, headerValue(request.headers, 'content-type'));
       const bytes = wire.withAnnotation(item.bytes, wanted.key, wanted.text);

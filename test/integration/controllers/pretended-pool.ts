@@ -4,6 +4,7 @@
 import { Observation } from '../../../peers/observers.ts';
 import { membershipSlices, nodePoolLabel, poolsNamespace, type Member } from '../../../peers/membership.ts';
 import { formatReport, reportAnnotation, type PeerReport } from '../../../peers/report.ts';
+import { noRounds } from '../../../peers/rounds.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import { ApiClient } from '../../cluster/api-client.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
@@ -214,6 +215,8 @@ export class PretendedPool {
       seq: node.seq,
       onlineSeconds: (nowMs - node.onlineSinceMs) / 1000,
       cutSeconds: 0,
+      // As a hub of before: the guard goes by what it has watched.
+      renewals: noRounds,
       peers: this.#observation.observedBy(node.name).map((peer): PeerReport => {
         const silentMs = nowMs - (node.unansweredSinceMs.get(peer) ?? nowMs);
         const isSilent = silentMs >= hysteresisMs;
@@ -223,6 +226,7 @@ export class PretendedPool {
           forSeconds: isSilent ? silentMs / 1000 : 60,
           probedSeconds: 1,
           failures: isSilent ? Math.floor(silentMs / probeMs) : 0,
+          probes: noRounds,
         };
       }),
     });

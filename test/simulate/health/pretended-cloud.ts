@@ -12,6 +12,8 @@ export interface Decision {
   readonly kind: VerdictKind;
   /** Reason and votes. */
   readonly message: string;
+  /** It was not so before. */
+  readonly isNew: boolean;
   /** Pods were deleted. */
   readonly acts: boolean;
 }
@@ -32,6 +34,8 @@ export class PretendedCloud {
   #version = 0;
   #pictureMs = 0;
   isGuardRunning = true;
+  /** When the guard that runs was started. */
+  #guardSinceMs = 0;
   /** Reports that were refused: in an honest world, none. */
   refused = 0;
 
@@ -65,8 +69,14 @@ export class PretendedCloud {
     this.#see(name, lease);
   }
 
+  /** For how long the guard has been there. */
+  get guardMs(): number {
+    return this.#time.nowMs - this.#guardSinceMs;
+  }
+
   /** A new guard knows what stands in the API, and nothing of what was observed. */
   restartGuard(): void {
+    this.#guardSinceMs = this.#time.nowMs;
     this.#observations = new Observations(() => (this.refused += 1));
     for (const [name, lease] of this.#leases) this.#see(name, lease);
   }
@@ -110,7 +120,7 @@ export class PretendedCloud {
       const acts = act && !this.#acted.has(name);
       if (acts) this.#acted.add(name);
       if (act) this.#observations.foundDead(name);
-      if (isNew || acts) this.#decided({ name, atMs: nowMs, kind, message: `${reason}: ${message}`, acts });
+      if (isNew || acts) this.#decided({ name, atMs: nowMs, kind, message: `${reason}: ${message}`, isNew, acts });
     }
   }
 }

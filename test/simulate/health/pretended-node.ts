@@ -1,5 +1,6 @@
 // A node with its hub: it probes the peers that the real rendezvous gives it, on the schedule and with the state machine of
 // health/, and renews its Lease with the real report in it.
+import { RenewalRecord } from '../../../health/renewal-record.ts';
 import { afterSighting, heldMs, newTarget, type TargetState } from '../../../health/target-state.ts';
 import type { Observation } from '../../../peers/observers.ts';
 import { formatReport, type PeerReport } from '../../../peers/report.ts';
@@ -32,6 +33,7 @@ export class PretendedNode {
   #seq = 0;
   #life = 0;
   #onlineSinceMs: number | undefined;
+  #renewals = new RenewalRecord();
 
   constructor(
     index: number,
@@ -61,6 +63,7 @@ export class PretendedNode {
     this.#boot = Array.from({ length: 16 }, () => this.#random.whole(0, 15).toString(16)).join('');
     this.#seq = 0;
     this.#onlineSinceMs = undefined;
+    this.#renewals = new RenewalRecord();
     this.#targets.clear();
     for (const name of this.#observation.observedBy(this.name)) {
       const index = this.#world.names.indexOf(name);
@@ -96,6 +99,7 @@ export class PretendedNode {
     if (life !== this.#life || !this.#world.isOn[this.#index]) return;
     this.#time.after(schedule.renewMs, () => this.#renew(life));
     const report = this.#report();
+    const arrived = this.#renewals.sent();
     const tookMs = this.#world.reachesCloud(this.#index)
       ? this.#world.exchange(this.#world.wan, roundTrips.standing, false, schedule.renewTimeoutMs)
       : undefined;
@@ -107,6 +111,7 @@ export class PretendedNode {
     this.sent.reportBytes += report.length;
     this.#time.after(tookMs, () => {
       this.#onlineSinceMs ??= this.#time.nowMs;
+      arrived();
       this.#deliver(report);
     });
   }
@@ -121,12 +126,14 @@ export class PretendedNode {
       seq: this.#seq,
       onlineSeconds: this.#onlineSinceMs === undefined ? 0 : (nowMs - this.#onlineSinceMs) / 1000,
       cutSeconds: 0,
+      renewals: this.#renewals.rounds,
       peers: [...this.#targets].map(([name, { state }]): PeerReport => ({
         name,
         state: state.state,
         forSeconds: heldMs(state, nowMs) / 1000,
         probedSeconds: (nowMs - state.probedMs) / 1000,
         failures: state.failures,
+        probes: state.probes,
       })),
     });
   }

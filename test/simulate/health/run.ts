@@ -12,6 +12,7 @@ import { World, type Link } from './world.ts';
 const pool = 'site';
 const observers = 5;
 const justBackMs = 20_000;
+const newGuardMs = 150_000;
 
 export interface Outcome {
   /** Pods deleted of a node that ran, and that the cloud or the larger part of its pool could reach. */
@@ -22,6 +23,10 @@ export interface Outcome {
   isolated: number;
   /** Milliseconds from the loss of power to the deletion of pods, of those that stayed off until then. */
   readonly foundMs: number[];
+  /** Of those, and of the others below, how many by a guard that had been started less than two and a half minutes before. */
+  byNewGuard: number;
+  /** Milliseconds from the loss of power until the node was called dead, of those that were off then. */
+  readonly calledMs: number[];
   /** Pods deleted of a node that had been dead or isolated, and was back for less than two renewals of its Lease. */
   justBack: number;
   refusedReports: number;
@@ -35,6 +40,8 @@ export function emptyOutcome(): Outcome {
     isolated: 0,
     justBack: 0,
     foundMs: [],
+    byNewGuard: 0,
+    calledMs: [],
     refusedReports: 0,
     superEdge: { falseEvictions: 0, isolated: 0, justBack: 0, foundMs: [] },
   };
@@ -68,7 +75,12 @@ function start(size: number, lan: Link, wan: Link, random: Random, outcome: Outc
   const note = (what: string): void => tell(time.nowMs, what);
   const cloud = new PretendedCloud({ pool, names: world.names, observation, time }, (decision) => {
     note(`guard: ${decision.name} ${decision.kind}${decision.acts ? ', PODS DELETED' : ''}; ${decision.message}`);
-    if (decision.acts) judge(world.names.indexOf(decision.name), outcome);
+    const node = world.names.indexOf(decision.name);
+    if (decision.isNew && decision.kind === 'dead' && !world.isOn[node])
+      outcome.calledMs.push(time.nowMs - diedMs.get(node)!);
+    if (!decision.acts) return;
+    judge(node, outcome);
+    if (cloud.guardMs < newGuardMs) outcome.byNewGuard += 1;
   });
   const superEdge = new SuperEdge(world, time, ({ node }) => judge(node, outcome.superEdge));
   const nodes = world.names.map((name, index) => {
@@ -101,14 +113,28 @@ export function runHistory(size: number, seed: number, outcome: Outcome, tell: N
 export interface DeathTrial {
   /** From the loss of power to the deletion of pods; undefined when that did not come within ten minutes. */
   readonly foundMs: number | undefined;
+  /** Until it was called dead. */
+  readonly calledMs: number | undefined;
   readonly superEdgeMs: number | undefined;
   /** Of all nodes in the minute before. */
   readonly perNode: { readonly probesPerMinute: number; readonly reportBytes: number };
   readonly superEdgeChecksPerMinute: number;
 }
 
-/** One machine of a pool loses its power for good, at a given loss on all links. Ends when the guard, or also SuperEdge, has found it. */
-export function runDeath(size: number, loss: number, seed: number, untilSuperEdge: boolean): DeathTrial {
+export interface DeathOptions {
+  /** Ends when the rule of SuperEdge has found it as well. */
+  readonly untilSuperEdge: boolean;
+  /** The guard is started when the machine dies, and has seen nothing before. */
+  readonly newGuard: boolean;
+}
+
+/** One machine of a pool loses its power for good, at a given loss on all links. Ends when the guard has found it. */
+export function runDeath(
+  size: number,
+  loss: number,
+  seed: number,
+  { untilSuperEdge, newGuard }: DeathOptions,
+): DeathTrial {
   const random = new Random(seed);
   const link = { loss, roundTripMs: 20 };
   const outcome = emptyOutcome();
@@ -122,7 +148,10 @@ export function runDeath(size: number, loss: number, seed: number, untilSuperEdg
   time.runUntil(2 * settledMs);
   const after = total(nodes);
   const superEdgeChecksPerMinute = (running.superEdge.checks - checksBefore) / size;
-  time.at(diesMs, () => powerOff(running, random.whole(0, size - 1), Infinity));
+  time.at(diesMs, () => {
+    powerOff(running, random.whole(0, size - 1), Infinity);
+    if (newGuard) running.cloud.restartGuard();
+  });
   for (let until = diesMs; until < diesMs + 600_000; until += 10_000) {
     time.runUntil(until);
     if (outcome.foundMs.length > 0 && (outcome.superEdge.foundMs.length > 0 || !untilSuperEdge)) break;
@@ -130,6 +159,7 @@ export function runDeath(size: number, loss: number, seed: number, untilSuperEdg
   if (outcome.falseEvictions > 0) throw new Error(`seed ${seed}: a node was evicted that nothing happened to`);
   return {
     foundMs: outcome.foundMs[0],
+    calledMs: outcome.calledMs[0],
     superEdgeMs: outcome.superEdge.foundMs[0],
     perNode: {
       probesPerMinute: (after.probes - before.probes) / size,
