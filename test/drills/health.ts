@@ -4,6 +4,7 @@ import type { Drill } from './drill.ts';
 import { CutOff } from './health/cut-off.ts';
 import { equalAddresses } from './health/equal-addresses.ts';
 import { Guarded } from './health/guard.ts';
+import { liesMoveNobody } from './health/lies.ts';
 import { relayTakesOver } from './health/relay.ts';
 import { HealthStage, type PoolSettings } from './health/stage.ts';
 
@@ -38,6 +39,10 @@ export const health: Drill = {
       if (three !== undefined)
         await report.part('(2) one of three, cut off with relays off', () => three.judge(cutOffMinutes));
     }
+    if (wanted('6') && (!quick || only.size > 0))
+      await report.part('(6) reports that are not what they seem', () =>
+        liesMoveNobody(stage, { liar: 'shop1', other: 'shop2' }),
+      );
     if (wanted('6'))
       await report.part('(6, 5) two sites with equal addresses, and one of two without power', () =>
         equalAddresses(stage, { node: 'twin2', namesake: 'shop2' }),

@@ -12,8 +12,6 @@ const pods = '/api/v1/namespaces/default/pods';
 const originalToleration = 'holdfast.dev/original-unreachable-toleration';
 /** Two on each of three nodes. */
 const replicas = 6;
-/** A guard that has watched for less takes each link for a bad one, and waits for longer. */
-const knowsLinksMs = 70_000;
 
 type GuardedPod = Pod & { metadata: { annotations?: Record<string, string> } };
 
@@ -21,7 +19,6 @@ type GuardedPod = Pod & { metadata: { annotations?: Record<string, string> } };
 export class Guarded {
   readonly #stage: HealthStage;
   readonly #pool: string;
-  #watchingMs = 0;
 
   private constructor(stage: HealthStage, pool: string) {
     this.#stage = stage;
@@ -41,7 +38,6 @@ export class Guarded {
     });
     await stage.controllers.start('controllers-2');
     await stage.controllers.ready('controllers-2');
-    guarded.#watchingMs = performance.now();
     return guarded;
   }
 
@@ -54,8 +50,6 @@ export class Guarded {
     const { report, quick } = this.#stage;
     const before = await this.#pods();
     if (!quick) await this.#leaveToStock(name);
-    const waitMs = this.#watchingMs + knowsLinksMs - performance.now();
-    await sleep(Math.max(waitMs, 0), undefined, { signal: this.#stage.signal });
     const since = await this.#powerOff(name);
     await report.check(`${name} without power is called dead within 30 s`, async () => {
       const { message } = await this.#stage.waitForReason(name, 'Dead', this.#stage.deadline(30_000));
