@@ -14,7 +14,8 @@ const renewMs = 10_000;
 const probeMs = 1_000;
 const hysteresisMs = 3_000;
 
-const leasePath = (name: string): string => `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${name}`;
+export const leasePath = (name: string): string =>
+  `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${name}`;
 
 interface Lease {
   metadata: { name: string; annotations?: Record<string, string> };
