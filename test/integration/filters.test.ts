@@ -245,6 +245,59 @@ describeWithApiserver('filters in front of a real API server', () => {
     await plane.request('DELETE', `${nodePools}/shop`);
   });
 
+  test('a pod of this node stands in for a Service while it is ready, also after a restart with the cloud gone', async () => {
+    const pod = await plane.request<{ metadata: { uid: string } }>('POST', pods, {
+      metadata: { name: 'web', labels: { 'holdfast.dev/stands-in-for': 'names' } },
+      spec: { nodeName: 'edge1', containers: [{ name: 'main', image: 'main:1' }] },
+    });
+    const status = (ip: string, ready: boolean): { metadata: object; status: object } => ({
+      metadata: { uid: pod.metadata.uid },
+      status: { podIP: ip, podIPs: [{ ip }], conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] },
+    });
+    await createSlice('names-1', 'names', [
+      { addresses: ['10.244.0.2'], nodeName: 'cp1', conditions: { ready: true } },
+    ]);
+    await node.client.request('GET', `/api/v1/pods?fieldSelector=spec.nodeName%3Dedge1&resourceVersion=0`, {
+      headers: { accept: protobufWire.contentType },
+    });
+    const watch = await listAndWatch(slices);
+    for (const [ready, shown] of [
+      [true, '10.244.1.2'],
+      [false, '10.244.0.2'],
+      [true, '10.244.1.2'],
+    ] as const) {
+      const seen = watch.events.length;
+      await plane.request('PATCH', `${pods}/web/status`, status('10.244.1.2', ready), merge);
+      await watch.until((event) => event.type === 'MODIFIED' && addressesOf(event).join() === shown, seen);
+    }
+
+    // As after a reboot: the pod is not ready at first, and has another address then.
+    await cut();
+    await node.stop();
+    await node.start();
+    await untilCloud(false);
+    const addresses = async (): Promise<string> => {
+      const { items } = await node.client.get<List<Slice>>(`${slices}?resourceVersion=0`);
+      return items.flatMap(({ endpoints }) => (endpoints ?? []).flatMap((endpoint) => endpoint.addresses)).join();
+    };
+    expect(await addresses()).toBe('10.244.1.2');
+    const again = await listAndWatch(slices);
+    await patchStatus(status('10.244.1.2', false));
+    await again.until((event) => event.type === 'MODIFIED' && addressesOf(event).join() === '10.244.0.2');
+    // A kubelet's patch is a difference against what it was shown, where addresses are told apart by themselves.
+    const podIPs = [{ ip: '10.244.1.9' }, { $patch: 'delete', ip: '10.244.1.2' }];
+    const { metadata, status: now } = status('10.244.1.9', true);
+    await patchStatus({ metadata, status: { ...now, podIPs } });
+    await again.until((event) => event.type === 'MODIFIED' && addressesOf(event).join() === '10.244.1.9');
+    expect(await addresses()).toBe('10.244.1.9');
+    // Elsewhere nothing has changed.
+    const cloud = await plane.request<Slice>('GET', `${slices}/names-1`);
+    expect(cloud.endpoints).toMatchObject([{ addresses: ['10.244.0.2'] }]);
+    await heal();
+    await plane.request('DELETE', `${slices}/names-1`);
+    await plane.request('DELETE', `${pods}/web?gracePeriodSeconds=0`);
+  });
+
   test('a load balancer leaves and enters with its annotation, and node ports close when the node joins another pool', async () => {
     await definePools();
     await createService('edge-lb', 'LoadBalancer', { 'nodeport.openyurt.io/listen': 'depot' });

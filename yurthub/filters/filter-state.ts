@@ -16,6 +16,7 @@ import { listenAnnotation } from './node-ports.ts';
 import { PeerPods, PeerPodsFeed, type CutOffPeer } from './peer-pods.ts';
 import { NodePools, type PoolMembership } from './pools.ts';
 import type { ServiceTopology } from './service-topology.ts';
+import { StandIns } from './stand-ins.ts';
 
 const anywhere = { namespace: '', labelSelector: '' } as const;
 /** As the kubelet asks for it, so that it is the kubelet's view. */
@@ -82,6 +83,7 @@ export class FilterState {
   readonly peerPods = new PeerPods();
   readonly #services = new AnnotatedServices();
   readonly #pools = new NodePools();
+  readonly #standIns = new StandIns();
   #isHostNetwork = false;
   #parts: FilterStateParts | undefined;
   #podsFeed: LocalPodsFeed | undefined;
@@ -89,6 +91,7 @@ export class FilterState {
   #servicesFollower: ViewFollower | undefined;
   #poolsFollower: ViewFollower | undefined;
   #nodeFollower: ViewFollower | undefined;
+  #podsFollower: ViewFollower | undefined;
   /** The cloud has been in reach of this process. */
   #connected = false;
   #tail: Promise<unknown> = Promise.resolve();
@@ -111,6 +114,12 @@ export class FilterState {
     return this.#isHostNetwork;
   }
 
+  /** Likewise this node's pods that stand in for Services. */
+  get standIns(): StandIns {
+    this.#podsFollower?.want();
+    return this.#standIns;
+  }
+
   /** Filters are needed to make views, and views to know what filters have to know: so these come second. */
   connect(parts: FilterStateParts): void {
     const { views, clock, log } = parts;
@@ -120,7 +129,7 @@ export class FilterState {
       clock,
       pods: this.localPods,
       statuses: parts.podStatuses,
-      refresh: () => this.#refreshEndpoints([parts.nodeName]),
+      refresh: () => this.#refreshEndpoints([parts.nodeName, ...this.#standIns.services()]),
       failed: (error) => this.#failed(error),
     });
     this.#peersFeed = new PeerPodsFeed({
@@ -135,6 +144,7 @@ export class FilterState {
     this.#poolsFollower = new ViewFollower(poolsKey, { ...ofAll, how: 'make', sink: this.#poolsSink() });
     const ownNode = nodeKey(parts.nodeName);
     this.#nodeFollower = new ViewFollower(ownNode, { ...ofAll, how: 'join', sink: this.#nodeSink() });
+    this.#podsFollower = new ViewFollower(podsKey(parts.nodeName), { ...ofAll, how: 'join', sink: this.#podsSink() });
   }
 
   /** Slices of this Service decide together, and now otherwise than before. */
@@ -148,11 +158,12 @@ export class FilterState {
     await this.#servicesFollower?.prime();
     await this.#poolsFollower?.prime();
     await this.#nodeFollower?.prime();
+    await this.#podsFollower?.prime();
     await this.#tail;
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const followers = [this.#servicesFollower, this.#poolsFollower, this.#nodeFollower];
+    const followers = [this.#servicesFollower, this.#poolsFollower, this.#nodeFollower, this.#podsFollower];
     await Promise.all(followers.flatMap((follower) => follower?.run(signal) ?? []));
     this.#podsFeed?.stop();
     this.#peersFeed?.stop();
@@ -208,6 +219,24 @@ export class FilterState {
       },
       remove: (namespace, name) => {
         if (this.#services.remove(namespace, name)) changed.add(name);
+      },
+      settled: () => {
+        if (changed.size === 0) return;
+        const names = [...changed];
+        changed = new Set();
+        this.#later(() => this.#refreshEndpoints(names));
+      },
+    };
+  }
+
+  #podsSink(): FollowerSink {
+    let changed = new Set<string>();
+    return {
+      put: (wire, { namespace, name, bytes }) => {
+        for (const service of this.#standIns.put(wire, namespace, name, bytes)) changed.add(service);
+      },
+      remove: (namespace, name) => {
+        for (const service of this.#standIns.remove(namespace, name)) changed.add(service);
       },
       settled: () => {
         if (changed.size === 0) return;

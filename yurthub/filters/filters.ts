@@ -17,6 +17,8 @@ import { PeerEndpointsFilter } from './peer-endpoints.ts';
 import type { PeerPods } from './peer-pods.ts';
 import type { PoolMembership } from './pools.ts';
 import { ServiceTopologyFilter, type ServiceTopology } from './service-topology.ts';
+import { StandInEndpointsFilter } from './stand-in-endpoints.ts';
+import type { StandIns } from './stand-ins.ts';
 import type { FilterName } from './names.ts';
 
 export interface FilterParts {
@@ -32,6 +34,7 @@ export interface FilterParts {
     readonly topology: ServiceTopology;
     readonly pools: PoolMembership;
     readonly isHostNetwork: boolean;
+    readonly standIns: StandIns;
     readonly topologyChanged: (service: string) => void;
   };
 }
@@ -51,6 +54,8 @@ export function makeFilters(parts: FilterParts, disabled: readonly FilterName[])
     // Readiness as kubelets see it counts for what is near.
     'local-endpoints': new LocalEndpointsFilter(nodeName, state.localPods),
     'peer-endpoints': new PeerEndpointsFilter(state.peerPods),
+    // Before what is near is chosen: they are on this node.
+    'stand-ins': new StandInEndpointsFilter(nodeName, { standIns: () => state.standIns, pods: state.localPods }),
     'service-topology': new ServiceTopologyFilter(nodeName, {
       services: () => state.topology,
       pools: () => state.pools,

@@ -12,6 +12,7 @@ export const filterNames = [
   'node-ports',
   'peer-endpoints',
   'service-topology',
+  'stand-ins',
 ] as const;
 export type FilterName = (typeof filterNames)[number];
 
