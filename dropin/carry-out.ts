@@ -91,6 +91,10 @@ export class Actions {
         return this.#restartKubelet(action.kubeconfig);
       case 'announce':
         return this.#announce(action.version, action.back === true);
+      case 'label':
+        return this.#label(action.labels);
+      case 'unlabel':
+        return this.#unlabel();
       case 'restart-hub':
         return this.#restartHub();
       case 'renew-kube-proxy':
@@ -161,21 +165,49 @@ export class Actions {
   }
 
   async #announce(version: string | undefined, isBack: boolean): Promise<void> {
-    const { host } = this.#parts;
-    const { nodeName } = this.#settings;
     const annotations = {
       [convertedAnnotation]: version ?? null,
       ...(version === undefined ? { [hubAnnotation]: null } : {}),
     };
-    const body = { metadata: { annotations } };
-    try {
-      const { status } = await host.cloud.request({ method: 'PATCH', path: `/api/v1/nodes/${nodeName}`, body });
-      if (status >= 400)
-        throw new DropInError('ERR_DROPIN_CALL', `the annotation of the Node was answered with ${status}`);
-    } catch (error) {
-      // The way back is gone without the cloud as well; what is left there only makes `holdfast uninstall` ask for --force.
+    // The way back is gone without the cloud as well; what is left there only makes `holdfast uninstall` ask for --force.
+    await this.#patchNode({ annotations }, 'the annotation').catch((error: unknown) => {
       if (!isBack || !(error instanceof DropInError)) throw error;
-    }
+    });
+  }
+
+  /** What somebody else gave the Node stays when it is given back. */
+  async #label(labels: Readonly<Record<string, string>>): Promise<void> {
+    const { host, journal } = this.#parts;
+    const added = await journal.noteOnce('labels', async () => {
+      const { status, body } = await host.cloud.request({ method: 'GET', path: this.#nodePath });
+      if (status !== 200) throw new DropInError('ERR_DROPIN_CALL', `the Node was answered with ${status}`);
+      const { metadata } = JSON.parse(body.toString('utf8')) as { metadata?: { labels?: Record<string, string> } };
+      return Object.keys(labels).filter((name) => metadata?.labels?.[name] === undefined);
+    });
+    const missing = Object.fromEntries(Object.entries(labels).filter(([name]) => added.includes(name)));
+    await this.#patchNode({ labels: missing }, 'the labels');
+  }
+
+  async #unlabel(): Promise<void> {
+    const labels = Object.fromEntries((this.#parts.journal.note('labels') ?? []).map((name) => [name, null]));
+    if (Object.keys(labels).length === 0) return;
+    await this.#patchNode({ labels }, 'the labels').catch((error: unknown) => {
+      // As with the annotation: nothing on this node goes by them.
+      if (!(error instanceof DropInError)) throw error;
+    });
+  }
+
+  get #nodePath(): string {
+    return `/api/v1/nodes/${this.#settings.nodeName}`;
+  }
+
+  async #patchNode(metadata: object, what: string): Promise<void> {
+    const { status } = await this.#parts.host.cloud.request({
+      method: 'PATCH',
+      path: this.#nodePath,
+      body: { metadata },
+    });
+    if (status >= 400) throw new DropInError('ERR_DROPIN_CALL', `${what} of the Node was answered with ${status}`);
   }
 
   /** Also other programs of the archive that run on this node: each leaves the folder that is going to be removed one day. */

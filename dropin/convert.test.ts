@@ -28,6 +28,14 @@ test('a node is converted, and reverted to what it was, byte for byte', async ()
   expect(await revert(node.parts(), back)).toMatchObject({ outcome: 'done' });
   expect(node.state()).toBe(before);
   expect(node.announced).toBe('');
+  expect(node.labels).toEqual({ 'kubernetes.io/os': 'linux' });
+});
+
+test('a label that somebody else gave the Node stays when it is given back', async () => {
+  node.labels = { ...node.labels, 'holdfast.dev/converted': 'by hand' };
+  await convert(node.parts(), settings);
+  await revert(node.parts(), back);
+  expect(node.labels).toEqual({ 'kubernetes.io/os': 'linux', 'holdfast.dev/converted': 'by hand' });
 });
 
 test('the report of the hub is off the Lease when the node is given back, and what keeps it there keeps nothing else', async () => {

@@ -37,6 +37,8 @@ export class FakeNode {
   leaseHasReport = false;
   /** The version that the Node says, '' for none: in the cloud, so no part of `state`. */
   announced = '';
+  /** Of the Node, in the cloud as well. */
+  labels: Record<string, string> = { 'kubernetes.io/os': 'linux' };
   /** What the kubelet was started with; '' when it does not run. */
   #kubeletAt: string = kubeadm.kubeconfig;
   #hubActive = false;
@@ -201,6 +203,7 @@ export class FakeNode {
       found.push('the command leads elsewhere');
     if (!existsSync(this.#at(`${versionFolder(version)}/bin/holdfast`))) found.push('no program');
     if (this.announced !== version) found.push(`the Node says ${this.announced}`);
+    if (this.labels['holdfast.dev/converted'] !== 'true') found.push('the Node has no label');
     if (this.#hubVersion !== version) found.push(`the hub is ${this.#hubVersion}`);
     return found;
   }
@@ -292,8 +295,11 @@ export class FakeNode {
         return json({});
       }
       if (url !== `/api/v1/nodes/${nodeName}`) return { status: 403, body: Buffer.from('{}') };
-      const { metadata } = body as { metadata: { annotations: Record<string, string | null> } };
-      this.announced = metadata.annotations['holdfast.dev/converted'] ?? '';
+      const { annotations, labels = {} } = (body as { metadata: Record<string, Record<string, string | null>> })
+        .metadata;
+      if (annotations !== undefined) this.announced = annotations['holdfast.dev/converted'] ?? '';
+      const changed = Object.entries({ ...this.labels, ...labels });
+      this.labels = Object.fromEntries(changed.flatMap(([name, value]) => (value === null ? [] : [[name, value]])));
       return json({});
     }
     if (method === 'DELETE') {
@@ -309,6 +315,7 @@ export class FakeNode {
     if (url.startsWith('/api/v1/pods')) return json({ items: this.#pods });
     if (url === `/api/v1/nodes/${nodeName}`)
       return json({
+        metadata: { labels: this.labels },
         status: { nodeInfo: { kubeletVersion: 'v1.34.4' }, conditions: [{ type: 'Ready', status: 'True' }] },
       });
     return json({});

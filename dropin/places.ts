@@ -35,6 +35,11 @@ export const ours = {
 /** Of the Node: the version of Holdfast on it. `holdfast uninstall` and `holdfast status` go by it. */
 export const convertedAnnotation = 'holdfast.dev/converted';
 
+/** Of the Node as well, since a DaemonSet chooses nodes by labels: `true`. */
+export const convertedLabel = 'holdfast.dev/converted';
+/** The tunnel server's default `edgeSelector`: from the start on it knows that this node is not to be dialled directly. */
+export const tunnelLabel = 'holdfast.dev/tunnel';
+
 export const hubUrl = 'https://127.0.0.1:10261';
 export const hubOps = 'http://127.0.0.1:10267';
 export const kubeletHealth = 'http://127.0.0.1:10248/healthz';

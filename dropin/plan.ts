@@ -3,11 +3,13 @@
 import path from 'node:path';
 import {
   convertedAnnotation,
+  convertedLabel,
   currentLink,
   kubeadm,
   ours,
   prefix,
   reportAnnotation,
+  tunnelLabel,
   unpackFolder,
   versionFolder,
 } from './places.ts';
@@ -31,6 +33,10 @@ export type Action =
   | { readonly kind: 'restart-hub' }
   /** On the Node, in the cloud; without a version it is taken away. `back`: only if the cloud can be asked. */
   | { readonly kind: 'announce'; readonly version: string | undefined; readonly back?: true }
+  /** On the Node, those of them that it has not yet; what is added is noted. */
+  | { readonly kind: 'label'; readonly labels: Readonly<Record<string, string>> }
+  /** Takes away what was added, if the cloud can be asked. */
+  | { readonly kind: 'unlabel' }
   /** New kube-proxy pods on this node, which read their configuration anew. `only`: if that step had begun. */
   | { readonly kind: 'renew-kube-proxy'; readonly note: string; readonly only?: string }
   /** What the hub added to the kubelet's renewals of this node's Lease. */
@@ -138,7 +144,14 @@ export function conversionPlan(facts: PlanFacts): Step[] {
       { kind: 'restart-kubelet', kubeconfig: ours.kubeconfig },
     ],
     'kube-proxy': [{ kind: 'renew-kube-proxy', note: 'proxy-there' }],
-    verify: [{ kind: 'verify' }],
+    // Labels last: what the cloud then starts here for nodes with Holdfast finds the hub.
+    verify: [
+      { kind: 'verify' },
+      {
+        kind: 'label',
+        labels: { [convertedLabel]: 'true', ...(facts.tunnel === undefined ? {} : { [tunnelLabel]: 'true' }) },
+      },
+    ],
   };
   return reversionPlan(version)
     .filter(({ id }) => id !== 'kube-proxy' || facts.kubeProxy)
@@ -188,7 +201,7 @@ export function reversionPlan(version: string, earlier: readonly string[] = []):
       { kind: 'renew-kube-proxy', note: 'proxy-back', only: 'kube-proxy' },
     ]),
     step('kube-proxy', "Renew this node's kube-proxy, which then asks the hub"),
-    step('verify', 'See that the node is Ready and its pods are untouched'),
+    step('verify', 'See that the node is Ready and its pods are untouched', [{ kind: 'unlabel' }]),
   ];
 }
 
@@ -229,6 +242,12 @@ export function describe(action: Action): string {
       return action.version === undefined
         ? `take the annotation ${convertedAnnotation} off the Node`
         : `annotate the Node: ${convertedAnnotation}=${action.version}`;
+    case 'label':
+      return `label the Node: ${Object.entries(action.labels)
+        .map(([name, value]) => `${name}=${value}`)
+        .join(', ')}`;
+    case 'unlabel':
+      return 'take the labels off the Node that the conversion gave it';
     case 'renew-kube-proxy':
       return "delete this node's kube-proxy pod; its DaemonSet makes a new one";
     case 'forget-report':
