@@ -42,6 +42,12 @@ export const installFlags: readonly Flag[] = [
     ),
     repeatable: true,
   },
+  flag(
+    'site-dns',
+    'siteDns',
+    undefined,
+    "Names at sites: the cluster's CoreDNS on every converted node as well, so that names are found there without the cloud.",
+  ),
   ...sharedFlags,
 ];
 export const uninstallFlags: readonly Flag[] = [
@@ -51,6 +57,7 @@ export const uninstallFlags: readonly Flag[] = [
     undefined,
     'On a control-plane host, as root, before uninstall: take back what install --egress did there.',
   ),
+  flag('site-dns', 'siteDns', undefined, 'Only what install --site-dns added; everything else stays.'),
   flag('delete-data', 'deleteData', undefined, 'Also pools and applications of yours, and with them their kinds.'),
   flag('force', 'force', undefined, 'Also while nodes are converted: they stay as they are.'),
   ...sharedFlags,
@@ -69,6 +76,7 @@ export async function runInstallCommand(flags: Values, parts: Parts): Promise<nu
     timeoutMs,
     image: checkedImage(image, parts.version),
     tunnelServers: tunnelServers.map(endpointText),
+    siteDns: flags['siteDns'] === 'true',
   };
   const { run } = await import('../install/run.ts');
   return finish(await run({ command: 'install', settings }, facts(flags, parts), parts.signal), json, parts);
@@ -78,14 +86,18 @@ export async function runInstallCommand(flags: Values, parts: Parts): Promise<nu
 export async function runUninstallCommand(flags: Values, parts: Parts): Promise<number> {
   const { dryRun, timeoutMs, json } = read(flags);
   if (flags['egress'] === 'true') return onHost('uninstall', flags, parts);
-  const settings = { dryRun, timeoutMs, deleteData: flags['deleteData'] === 'true', force: flags['force'] === 'true' };
+  const given = (key: string): boolean => flags[key] === 'true';
+  const [deleteData, force, siteDnsOnly] = [given('deleteData'), given('force'), given('siteDns')];
+  if (siteDnsOnly && (deleteData || force))
+    throw new UsageError('--site-dns takes away names at sites alone: neither --delete-data nor --force goes with it');
+  const settings = { dryRun, timeoutMs, deleteData, force, siteDnsOnly };
   const { run } = await import('../install/run.ts');
   return finish(await run({ command: 'uninstall', settings }, facts(flags, parts), parts.signal), json, parts);
 }
 
 async function onHost(command: 'install' | 'uninstall', flags: Values, parts: Parts): Promise<number> {
   const { dryRun, timeoutMs, json } = read(flags);
-  const others = ['image', 'tunnelServers', 'deleteData', 'force'].filter((key) => flags[key] !== undefined);
+  const others = ['image', 'tunnelServers', 'siteDns', 'deleteData', 'force'].filter((key) => flags[key] !== undefined);
   if (others.length > 0)
     throw new UsageError(
       '--egress is about this host alone, and takes --dry-run, --output, --timeout and --kubeconfig only',

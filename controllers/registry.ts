@@ -11,6 +11,7 @@ import { certificateApprover } from './certificate-approver/certificate-approver
 import { membershipController } from './membership/membership-controller.ts';
 import { nodePoolController } from './node-pool/node-pool-controller.ts';
 import { poolNodesController } from './node-pool/pool-nodes-controller.ts';
+import { tunnelCertificateController } from './tunnel-certificate/tunnel-certificate.ts';
 
 /** What controllers are made of. */
 export interface ControllerParts {
@@ -34,4 +35,5 @@ export const controllerFactories: readonly ControllerFactory[] = [
   membershipController,
   certificateApprover,
   appSetController,
+  tunnelCertificateController,
 ];

@@ -12,15 +12,9 @@ import { imagesOf, withImage, type ClusterObject } from './manifests.ts';
 import { runAgain, type Outcome } from './outcome.ts';
 import { preflight } from './preflight.ts';
 import { readinessOf, type Readiness } from './readiness.ts';
-import {
-  agentsName,
-  authorityName,
-  namespace,
-  serverName,
-  tunnelObjects,
-  type KeptObject,
-  type TunnelObjects,
-} from './tunnel-objects.ts';
+import { siteDnsChecks, siteDnsFacts, siteDnsObjects, siteDnsState } from './site-dns.ts';
+import { authorityName, namespace, serverName } from '../controllers/tunnel-certificate/secrets.ts';
+import { agentsName, tunnelObjects, type KeptObject, type TunnelObjects } from './tunnel-objects.ts';
 
 export interface InstallParts {
   readonly api: ClusterApi;
@@ -29,6 +23,8 @@ export interface InstallParts {
   readonly progress: Progress;
   /** Of config/. */
   readonly manifests: readonly ClusterObject[];
+  /** Of config/site-dns. */
+  readonly siteDnsManifests: readonly ClusterObject[];
   readonly now: () => Date;
 }
 
@@ -39,6 +35,8 @@ export interface InstallSettings {
   readonly image: string | undefined;
   /** HOST:PORT; none: what was said before, or else the addresses of the control planes. */
   readonly tunnelServers: readonly string[];
+  /** Names at sites as well. They stay once they are there, whatever a later run says. */
+  readonly siteDns: boolean;
 }
 
 /** Rejects only when it is told to stop; everything else is an outcome. */
@@ -68,17 +66,23 @@ export async function install(parts: InstallParts, settings: InstallSettings, si
       signal,
     );
     const tunnel = await tunnelOf(parts, facts, settings, signal);
+    const siteDns = await siteDnsFacts(parts.api, signal);
+    const withSiteDns = settings.siteDns || siteDns.present;
     parts.progress.end();
-    found.checks = preflight(facts, {
-      tunnelServers: tunnel.servers,
-      image: { asked: settings.image, present: await presentImage(parts, signal) },
-    });
+    found.checks = [
+      ...preflight(facts, {
+        tunnelServers: tunnel.servers,
+        image: { asked: settings.image, present: await presentImage(parts, signal) },
+      }),
+      ...(withSiteDns ? siteDnsChecks(siteDns) : []),
+    ];
     const refused = found.checks.filter(({ verdict }) => verdict === 'refused');
     if (refused.length > 0)
       return end('refused', `Nothing was changed: ${refused.map(({ name }) => name).join(', ')}.`);
     found.notes.push(...tunnel.made.map((text) => `${settings.dryRun ? 'To be made' : 'Made'} anew: ${text}.`));
     const objects = objectsFor(parts.manifests, facts, tunnel, settings);
-    await applyAll(parts, objects, settings, found.changes, signal);
+    const forSites = withSiteDns ? siteDnsObjects(parts.siteDnsManifests, siteDns) : [];
+    await applyAll(parts, [...objects, ...forSites], settings, found.changes, signal);
     if (settings.dryRun)
       return end(
         'done',
@@ -92,6 +96,7 @@ export async function install(parts: InstallParts, settings: InstallSettings, si
         'All of it is in the cluster, and not all of it works yet. Run the same command again: it waits on.',
         `not ready within ${Math.round(settings.timeoutMs / 1000)} s: ${waiting.map(({ object }) => object).join(', ')}`,
       );
+    found.notes.push(...(await siteDnsState(parts.api, forSites, signal)));
     return end(
       'done',
       `Installed with ${imagesOf(objects).join(', ')}. Next: holdfast convert on a node; docs/install.md.`,

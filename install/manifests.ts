@@ -28,11 +28,13 @@ interface Kustomization {
 const knownKeys = new Set(['apiVersion', 'kind', 'resources', 'labels', 'sortOptions']);
 
 /**
- * All objects, kinds before what is of them. `read` gives the text of a file below config/ and throws when there is none. Throws
- * InstallError (ERR_INSTALL_MANIFEST), which names the file.
+ * All objects, kinds before what is of them. `read` gives the text of a file below config/ and throws when there is none; `folder` is
+ * config/ itself, or one in it with a slash behind its name. Throws InstallError (ERR_INSTALL_MANIFEST), which names the file.
  */
-export function readManifests(read: (file: string) => string): ClusterObject[] {
-  return folderObjects('', read).sort((a, b) => kindOrder(a.kind) - kindOrder(b.kind) || compare(nameOf(a), nameOf(b)));
+export function readManifests(read: (file: string) => string, folder = ''): ClusterObject[] {
+  return folderObjects(folder, read).sort(
+    (a, b) => kindOrder(a.kind) - kindOrder(b.kind) || compare(nameOf(a), nameOf(b)),
+  );
 }
 
 function folderObjects(folder: string, read: (file: string) => string): ClusterObject[] {

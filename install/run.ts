@@ -60,7 +60,12 @@ export async function run(request: Request, facts: ProcessFacts, signal: AbortSi
       return await (request.command === 'install' ? egress.add() : egress.remove());
     }
     const api = new Api({ access, clock: systemClock, metrics }, settings);
-    const parts: InstallParts = { ...shared, api, manifests: readManifests(read) };
+    const parts: InstallParts = {
+      ...shared,
+      api,
+      manifests: readManifests(read),
+      siteDnsManifests: readManifests(read, 'site-dns/'),
+    };
     return request.command === 'install'
       ? await install(parts, request.settings, signal)
       : await uninstall(parts, request.settings, signal);

@@ -1,13 +1,11 @@
 // What the tunnel needs beyond config/, since it is each cluster's own: certificates, and where agents find the servers.
+import { tunnelCertificates, type KeptPair } from '../controllers/tunnel-certificate/certificates.ts';
+import { authorityName, namespace, pairData, pairOf, serverName } from '../controllers/tunnel-certificate/secrets.ts';
 import { formatEndpoint, type ControlPlaneNode } from './cluster-facts.ts';
 import type { ClusterObject } from './manifests.ts';
-import { tunnelCertificates, type KeptPair } from './tunnel-certificates.ts';
 
-export const namespace = 'kube-system';
 /** Read by nodes when they are converted. */
 export const agentsName = 'holdfast-tunnel';
-export const authorityName = 'holdfast-tunnel-ca';
-export const serverName = 'holdfast-tunnel-server';
 export const tunnelPort = 10_262;
 /** On the ConfigMap: somebody said which servers there are, so control planes that come and go do not change it. */
 const givenAnnotation = 'holdfast.dev/tunnel-servers-given';
@@ -65,7 +63,7 @@ export function tunnelObjects(facts: TunnelFacts, now: Date): TunnelObjects {
     kind: 'Secret',
     metadata: metadata(name),
     type: 'kubernetes.io/tls',
-    data: { 'tls.crt': base64(pair.certificate), 'tls.key': base64(pair.key) },
+    data: pairData(pair),
   });
   return {
     servers,
@@ -84,16 +82,4 @@ export function tunnelObjects(facts: TunnelFacts, now: Date): TunnelObjects {
       },
     ],
   };
-}
-
-const base64 = (text: string): string => Buffer.from(text).toString('base64');
-
-function pairOf(secret: KeptObject | undefined): KeptPair | undefined {
-  const text = (key: string): string | undefined => {
-    const value = secret?.data?.[key];
-    return value === undefined ? undefined : Buffer.from(value, 'base64').toString();
-  };
-  const certificate = text('tls.crt');
-  const key = text('tls.key');
-  return certificate === undefined || key === undefined ? undefined : { certificate, key };
 }

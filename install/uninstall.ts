@@ -10,6 +10,7 @@ import { installedKinds } from './kinds.ts';
 import { nameOf, ownLabel } from './manifests.ts';
 import { runAgain, type Outcome } from './outcome.ts';
 import { rightsCheck } from './preflight.ts';
+import { siteDnsName } from './site-dns.ts';
 
 export interface UninstallSettings {
   readonly dryRun: boolean;
@@ -18,6 +19,8 @@ export interface UninstallSettings {
   readonly deleteData: boolean;
   /** Also while nodes say that they are converted: they are gone, or nobody will revert them. */
   readonly force: boolean;
+  /** Names at sites alone; everything else stays. */
+  readonly siteDnsOnly: boolean;
 }
 
 interface Crd extends ApiObject {
@@ -89,7 +92,8 @@ export async function uninstall(
   });
   try {
     parts.progress.begin('Look at the cluster');
-    found.checks = uninstallChecks(await clusterFacts(parts.api, [], signal), settings);
+    const facts = await clusterFacts(parts.api, [], signal);
+    found.checks = settings.siteDnsOnly ? [rightsCheck(facts)] : uninstallChecks(facts, settings);
     const removal = new Removal(parts, settings, found, signal);
     const plan = await removal.look();
     parts.progress.end();
@@ -102,9 +106,12 @@ export async function uninstall(
         'done',
         found.changes.length === 0 ? 'There is nothing to take away.' : 'Nothing was changed (--dry-run).',
       );
+    if (found.changes.length === 0) return end('done', 'There was nothing to take away.');
     return end(
       'done',
-      found.changes.length === 0 ? 'There was nothing to take away.' : 'Holdfast is out of this cluster.',
+      settings.siteDnsOnly
+        ? 'Nodes ask the CoreDNS of the cluster again; a site that is cut off does when it is back.'
+        : 'Holdfast is out of this cluster.',
     );
   } catch (error) {
     signal.throwIfAborted();
@@ -142,6 +149,10 @@ class Removal {
     const { api } = this.#parts;
     const labelSelector = `${ownLabel.key}=${ownLabel.value}`;
     const ours: Doomed[] = [];
+    if (this.#settings.siteDnsOnly) {
+      ours.push(...(await this.#named(resources.daemonSets, siteDnsName)));
+      return { ours, data: [], tainted: [] };
+    }
     const data: RemovalPlan['data'][number][] = [];
     for (const resource of installedKinds) {
       const objects = await api.list<Crd>(resource, { labelSelector }, this.#signal).catch(absent);
@@ -174,6 +185,7 @@ class Removal {
     const workloads = lastToFirst.filter(({ resource }) => resource.group === 'apps');
     const rest = lastToFirst.filter((doomed) => !workloads.includes(doomed));
     await this.#step('Stop what runs', workloads);
+    if (this.#settings.siteDnsOnly) return;
     await this.#untilStopped();
     for (const node of tainted) await this.#untaint(node);
     if (!this.#settings.deleteData) for (const kept of data) await this.#release(kept);

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { Metrics } from '../runtime/metrics.ts';
 import { AppSetMetrics } from '../controllers/app-set/metrics.ts';
 import { GuardMetrics } from '../controllers/eviction-guard/metrics.ts';
+import { TunnelCertificateMetrics } from '../controllers/tunnel-certificate/metrics.ts';
 import { MachineryMetrics } from '../controllers/machinery/metrics.ts';
 import { HealthMetrics } from '../health/metrics.ts';
 import { filterMetrics } from '../yurthub/filters/metrics.ts';
@@ -32,6 +33,7 @@ const metricSets: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
   'tunnel-agent': (metrics) => new AgentMetrics(metrics),
   'tunnel-server': (metrics) => new ServerMetrics(metrics),
   'controllers/app-set': (metrics) => new AppSetMetrics(metrics),
+  'controllers/tunnel-certificate': (metrics) => new TunnelCertificateMetrics(metrics),
   'controllers/eviction-guard': (metrics) => new GuardMetrics(metrics),
   'controllers/machinery': (metrics) => {
     const made = new MachineryMetrics(metrics);

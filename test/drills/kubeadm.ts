@@ -6,6 +6,7 @@ import { fromCloud } from './kubeadm/from-cloud.ts';
 import { installed } from './kubeadm/install.ts';
 import { interrupted } from './kubeadm/interrupted.ts';
 import { joined } from './kubeadm/join.ts';
+import { namesAtSites } from './kubeadm/names.ts';
 import { offline } from './kubeadm/offline.ts';
 import { refused } from './kubeadm/refused.ts';
 import { Stage } from './kubeadm/stage.ts';
@@ -30,6 +31,7 @@ export const kubeadm: Drill = {
     if (long('f')) await report.part('(f) a machine that comes later', () => joined(stage));
     if (long('g')) await report.part('(g) the fleet, as the cloud sees it', () => fleet(stage));
     if (long('h')) await report.part('(h) by a pod, from the cloud', () => fromCloud(stage));
+    if (long('j')) await report.part('(j) names at a site', () => namesAtSites(stage));
     // Last: it takes the rights of nodes, which the stage gave them, along.
     if (long('i')) await report.part('(i) the cloud side, there and back', () => installed(stage));
   },

@@ -30,6 +30,7 @@ export interface KubeadmClusterOptions extends ClaimOptions {
 interface ImageArchives {
   pause: string;
   everywhere: string[];
+  coreDns: string;
 }
 
 export class KubeadmCluster {
@@ -111,6 +112,15 @@ export class KubeadmCluster {
     return this.controlPlane.file('/etc/kubernetes/admin.conf');
   }
 
+  /** The image of CoreDNS, for `importArchive`: at first the control plane alone has it. */
+  get coreDnsArchive(): string {
+    return this.#archives.coreDns;
+  }
+
+  get #archives(): ImageArchives {
+    return JSON.parse(readFileSync(path.join(this.dir, 'nodes', 'images.json'), 'utf8')) as ImageArchives;
+  }
+
   /** As administrator; standard output. */
   kubectl(...args: readonly string[]): Promise<string> {
     return run([binary('kubectl'), '--kubeconfig', this.adminKubeconfig, ...args]);
@@ -131,7 +141,7 @@ export class KubeadmCluster {
     this.#state.nodes.push({ name, index: this.#state.nextIndex, settings });
     this.#state.nextIndex += 1;
     writeState(this.dir, this.#state);
-    const archives = JSON.parse(readFileSync(path.join(this.dir, 'nodes', 'images.json'), 'utf8')) as ImageArchives;
+    const archives = this.#archives;
     const machine = this.machine(name);
     const { address } = this.controlPlane;
     await machine.create({ name: controlPlaneName, address }, archives.pause);
@@ -170,7 +180,9 @@ export class KubeadmCluster {
     const folder = path.join(this.dir, 'nodes', 'images');
     const everywhere = images.everywhere.map((image) => writeImage(image, folder));
     const controlPlaneOnly = images.controlPlane.map((image) => writeImage(image, folder));
-    writeFileSync(path.join(this.dir, 'nodes', 'images.json'), JSON.stringify({ pause: images.pause, everywhere }));
+    // As kubeadmImages has it: the last one of the control plane.
+    const archives: ImageArchives = { pause: images.pause, everywhere, coreDns: controlPlaneOnly.at(-1) ?? '' };
+    writeFileSync(path.join(this.dir, 'nodes', 'images.json'), JSON.stringify(archives));
     step('images are written');
     const plane = await this.addMachine(controlPlaneName, {});
     for (const file of controlPlaneOnly) await plane.importArchive(file);

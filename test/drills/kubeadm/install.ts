@@ -3,45 +3,21 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { binary } from '../../cluster/binaries.ts';
-import { run, runFully, waitFor, type RunResult } from '../../cluster/commands.ts';
+import { run, waitFor } from '../../cluster/commands.ts';
 import { projectRoot } from '../../cluster/project-root.ts';
 import { expectThat } from '../report.ts';
+import { cloudFolder, onControlPlane, unpackOnControlPlane, type Said } from './cloud-side.ts';
 import type { Stage } from './stage.ts';
 
-const folder = '/var/lib/unpacked/cloud';
 const brokenFolder = '/var/lib/unpacked/broken';
 const manifest = '/etc/kubernetes/manifests/kube-apiserver.yaml';
 
-interface Said {
-  readonly outcome: string;
-  readonly changes: readonly string[];
-  readonly readiness: readonly { readonly object: string; readonly ready: boolean; readonly detail: string }[];
-  readonly checks: readonly { readonly name: string; readonly verdict: string; readonly cause: string }[];
-  readonly seconds: number;
-  readonly error?: string;
-  readonly message: string;
-}
-
 export async function installed(stage: Stage): Promise<void> {
-  const { report, cluster, node } = stage;
+  const { report, cluster } = stage;
   const plane = cluster.controlPlane;
-  const unpacked = stage.command.replace(/\/bin\/holdfast$/, '');
-  for (const target of [folder, brokenFolder]) {
-    await plane.enter(['mkdir', '-p', path.dirname(target)]);
-    await plane.enter(['cp', '-a', node.file(unpacked), target]);
-  }
-  /** On the control plane, as its administrator would. */
-  const holdfast = (args: readonly string[], from = folder): Promise<RunResult> => {
-    const bare = ['env', '-i', 'HOME=/nowhere', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'];
-    const argv = plane.enterArgv([...bare, `${from}/bin/holdfast`, ...args]);
-    return runFully(argv, { mayFail: true, timeoutMs: 240_000 });
-  };
-  const say = async (args: readonly string[], code: number, from = folder): Promise<Said> => {
-    const result = await holdfast([...args, '--output', 'json'], from);
-    const text = `holdfast ${args.join(' ')} ended with ${result.code}:\n${result.stdout}${result.stderr}`;
-    expectThat(result.code === code, text);
-    return JSON.parse(result.stdout) as Said;
-  };
+  for (const target of [cloudFolder, brokenFolder]) await unpackOnControlPlane(stage, target);
+  const say = (args: readonly string[], code: number, from?: string): Promise<Said> =>
+    onControlPlane(stage, args, code, from);
   const apiServerManifest = (): string => readFileSync(plane.file(manifest), 'utf8');
   const kubeadmConfig = (): Promise<string> =>
     cluster.kubectl(
@@ -79,7 +55,7 @@ export async function installed(stage: Stage): Promise<void> {
   await report.check('install, killed and run again: controllers and tunnel server are ready', async () => {
     await plane.importArchive(stage.image);
     await plane.startProcess('holdfast', [
-      `${folder}/bin/holdfast`,
+      `${cloudFolder}/bin/holdfast`,
       'install',
       '--kubeconfig',
       '/etc/kubernetes/admin.conf',

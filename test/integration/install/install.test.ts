@@ -16,12 +16,52 @@ import { describeWithApiserver } from '../../cluster/integration.ts';
 import { projectRoot } from '../../cluster/project-root.ts';
 import { CertificateAccess, machinery } from '../controllers/cluster.ts';
 
-const settings: InstallSettings = { dryRun: false, timeoutMs: 20_000, image: undefined, tunnelServers: [] };
-const removal = { dryRun: false, timeoutMs: 20_000, deleteData: false, force: false };
+const settings: InstallSettings = {
+  dryRun: false,
+  timeoutMs: 20_000,
+  image: undefined,
+  tunnelServers: [],
+  siteDns: false,
+};
+const removal = { dryRun: false, timeoutMs: 20_000, deleteData: false, force: false, siteDnsOnly: false };
 const never = new AbortController().signal;
 const deployment = '/apis/apps/v1/namespaces/kube-system/deployments/holdfast-controllers';
 const daemonSet = '/apis/apps/v1/namespaces/kube-system/daemonsets/holdfast-tunnel-server';
-const manifests = readManifests((file) => readFileSync(path.join(projectRoot(), 'config', file), 'utf8'));
+const siteDns = '/apis/apps/v1/namespaces/kube-system/daemonsets/holdfast-site-dns';
+const read = (file: string): string => readFileSync(path.join(projectRoot(), 'config', file), 'utf8');
+const manifests = readManifests(read);
+
+const deployments = '/apis/apps/v1/namespaces/kube-system/deployments';
+/** As kubeadm makes it, and with what somebody has added. */
+const coreDns = (image: string): object => ({
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name: 'coredns', labels: { 'k8s-app': 'kube-dns' } },
+  spec: {
+    selector: { matchLabels: { 'k8s-app': 'kube-dns' } },
+    template: {
+      metadata: { labels: { 'k8s-app': 'kube-dns' } },
+      spec: {
+        imagePullSecrets: [{ name: 'pull' }],
+        containers: [
+          {
+            name: 'coredns',
+            image,
+            args: ['-conf', '/etc/coredns/Corefile'],
+            volumeMounts: [
+              { name: 'config-volume', mountPath: '/etc/coredns' },
+              { name: 'zones', mountPath: '/zones' },
+            ],
+          },
+        ],
+        volumes: [
+          { name: 'config-volume', configMap: { name: 'coredns' } },
+          { name: 'zones', configMap: { name: 'zones' } },
+        ],
+      },
+    },
+  },
+});
 
 describeWithApiserver('install and uninstall', () => {
   let plane: ControlPlane;
@@ -57,6 +97,7 @@ describeWithApiserver('install and uninstall', () => {
       },
       progress: { begin: () => undefined, end: () => undefined, waiting: () => undefined },
       manifests,
+      siteDnsManifests: readManifests(read, 'site-dns/'),
       now: () => new Date(),
     };
   }
@@ -191,6 +232,55 @@ describeWithApiserver('install and uninstall', () => {
     const { changes } = await install(parts, settings, never);
     expect(changes.filter((change) => !change.startsWith('keep '))).toEqual([]);
     expect((await read()).servers).toBe('tunnel.example.com:443');
+  });
+
+  test('names at sites need a CoreDNS, take its image and settings, stay when installed again, and go alone', async () => {
+    const refused = await install(parts, { ...settings, siteDns: true }, never);
+    expect([refused.outcome, check(refused, 'names at sites')?.verdict]).toEqual(['refused', 'refused']);
+    await plane.request('POST', '/api/v1/namespaces/kube-system/services', {
+      metadata: { name: 'kube-dns' },
+      spec: { selector: { 'k8s-app': 'kube-dns' }, ports: [{ name: 'dns', port: 53, protocol: 'UDP' }] },
+    });
+    await plane.request('POST', deployments, coreDns('registry.example.com/coredns:v1'));
+    const before = await plane.request<ApiObject>('GET', `${deployments}/coredns`);
+
+    // Settings that the test before has changed are kept, each time.
+    const changesOf = ({ changes }: Outcome): string[] => changes.filter((change) => !change.startsWith('keep '));
+    const dry = await install(parts, { ...settings, siteDns: true, dryRun: true }, never);
+    expect(changesOf(dry)).toEqual(['create DaemonSet kube-system/holdfast-site-dns']);
+    expect(await install(parts, { ...settings, siteDns: true }, never)).toMatchObject({
+      outcome: 'done',
+      changes: dry.changes,
+      notes: [expect.stringContaining('CoreDNS is ready on 0 of 0 converted nodes') as string],
+    });
+    const template = async (): Promise<unknown> =>
+      (await plane.request<{ spec: { template: { spec: unknown } } }>('GET', siteDns)).spec.template.spec;
+    expect(await template()).toMatchObject({
+      nodeSelector: { 'holdfast.dev/converted': 'true' },
+      serviceAccountName: 'coredns',
+      imagePullSecrets: [{ name: 'pull' }],
+      containers: [{ image: 'registry.example.com/coredns:v1', args: ['-conf', '/etc/coredns/Corefile'] }],
+      volumes: [{ name: 'config-volume', configMap: { name: 'coredns' } }, { name: 'zones' }],
+    });
+
+    // As after `kubeadm upgrade`: another image. Who installs again need not say --site-dns once more.
+    expect(changesOf(await install(parts, settings, never))).toEqual([]);
+    await plane.request('PUT', `${deployments}/coredns`, coreDns('registry.example.com/coredns:v2'));
+    expect(changesOf(await install(parts, settings, never))).toEqual([
+      expect.stringMatching(/^change DaemonSet kube-system\/holdfast-site-dns: .*image$/),
+    ]);
+    expect(await template()).toMatchObject({ containers: [{ image: 'registry.example.com/coredns:v2' }] });
+
+    const rest = (await present()).filter((name) => !name.endsWith('holdfast-site-dns'));
+    expect(await uninstall(parts, { ...removal, siteDnsOnly: true }, never)).toMatchObject({
+      outcome: 'done',
+      changes: ['delete DaemonSet kube-system/holdfast-site-dns'],
+    });
+    expect(await present()).toEqual(rest);
+    const after = await plane.request<ApiObject>('GET', `${deployments}/coredns`);
+    expect(after.metadata.labels).toEqual(before.metadata.labels);
+    expect(await uninstall(parts, { ...removal, siteDnsOnly: true }, never)).toMatchObject({ changes: [] });
+    await plane.request('DELETE', `${deployments}/coredns`);
   });
 
   test('while nodes are converted uninstall refuses and names them', async () => {

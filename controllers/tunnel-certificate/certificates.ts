@@ -3,7 +3,7 @@
 // else. Pure, but for the keys that are made.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import { generateKeyPair, issueCertificate, privateKeyPem } from '../runtime/x509/certificate.ts';
+import { generateKeyPair, issueCertificate, privateKeyPem } from '../../runtime/x509/certificate.ts';
 
 /** PEM. */
 export interface KeptPair {
@@ -21,8 +21,8 @@ export interface TunnelCertificates {
 const day = 86_400_000;
 /** Nodes keep the authority's certificate when they are converted: it must not run out before they are. */
 const authorityDays = 20 * 365;
-/** Made anew by every `holdfast install` in its second half. */
-const serverDays = 5 * 365;
+/** Made anew in its second half, by the controller of this folder or the next `holdfast install`: half a year without both does no harm. */
+const serverDays = 365;
 const subject = { commonName: 'holdfast-tunnel-ca', organizations: [] };
 
 /**
@@ -77,6 +77,11 @@ function validity(now: Date, days: number): { notBefore: Date; notAfter: Date } 
   return { notBefore: new Date(now.getTime() - day), notAfter: new Date(now.getTime() + days * day) };
 }
 
+/** From when on a server's certificate is made anew. */
+export function renewedFrom(certificate: X509Certificate): Date {
+  return new Date(certificate.validToDate.getTime() - (serverDays / 2) * day);
+}
+
 function serverProblem(
   server: KeptPair | undefined,
   authority: KeptPair,
@@ -93,8 +98,7 @@ function serverProblem(
   }
   if (!certificate.verify(new X509Certificate(authority.certificate).publicKey))
     return 'another authority had signed it';
-  if (certificate.validToDate.getTime() - now.getTime() < (serverDays / 2) * day)
-    return `it runs out on ${certificate.validToDate.toISOString().slice(0, 10)}`;
+  if (renewedFrom(certificate) < now) return `it runs out on ${certificate.validToDate.toISOString().slice(0, 10)}`;
   const lacking = names.filter(
     (name) => (isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)) === undefined,
   );
