@@ -7,6 +7,7 @@ import type { Check } from '../dropin/preflight.ts';
 import { waitUntil, type Progress } from '../dropin/wait.ts';
 import { apply, describeChange } from './changes.ts';
 import { clusterFacts, resources, type ClusterApi, type ClusterFacts } from './cluster-facts.ts';
+import { portsCheck, takenPorts, type ThisHost } from './host-ports.ts';
 import { resourceOf } from './kinds.ts';
 import { imagesOf, withImage, type ClusterObject } from './manifests.ts';
 import { runAgain, type Outcome } from './outcome.ts';
@@ -25,6 +26,7 @@ export interface InstallParts {
   readonly manifests: readonly ClusterObject[];
   /** Of config/site-dns. */
   readonly siteDnsManifests: readonly ClusterObject[];
+  readonly here: ThisHost;
   readonly now: () => Date;
 }
 
@@ -68,12 +70,14 @@ export async function install(parts: InstallParts, settings: InstallSettings, si
     const tunnel = await tunnelOf(parts, facts, settings, signal);
     const siteDns = await siteDnsFacts(parts.api, signal);
     const withSiteDns = settings.siteDns || siteDns.present;
+    const taken = await takenPortsOf(parts, facts, signal);
     parts.progress.end();
     found.checks = [
       ...preflight(facts, {
         tunnelServers: tunnel.servers,
         image: { asked: settings.image, present: await presentImage(parts, signal) },
       }),
+      portsCheck(taken),
       ...(withSiteDns ? siteDnsChecks(siteDns) : []),
     ];
     const refused = found.checks.filter(({ verdict }) => verdict === 'refused');
@@ -124,6 +128,11 @@ async function tunnelOf(
     given: tunnelServers,
   };
   return tunnelObjects(facts, now());
+}
+
+function takenPortsOf({ api, here }: InstallParts, { controlPlanes }: ClusterFacts, signal: AbortSignal) {
+  const hosts = controlPlanes.map(({ name }) => name);
+  return takenPorts(api, hosts, here, signal).catch((error: unknown) => unlessForbidden(error) ?? []);
 }
 
 /** Of the controllers, as they run now. */

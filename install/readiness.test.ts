@@ -28,4 +28,9 @@ test('why a pod is not ready is said in the words of the cluster, with what to d
     ],
   };
   expect(podProblem(pod(crashed, 'cp1'))).toContain('its last run ended with 1: kubectl -n kube-system logs');
+  const terminated = { exitCode: 1, message: 'started\nlisten EADDRINUSE: address already in use 0.0.0.0:10262\n' };
+  const withWords = { containerStatuses: [{ ready: false, lastState: { terminated } }] };
+  expect(podProblem(pod(withWords, 'cp1'))).toContain(
+    'ended with 1 (listen EADDRINUSE: address already in use 0.0.0.0:10262)',
+  );
 });

@@ -100,10 +100,11 @@ export function podProblem({ metadata, spec, status }: Pod): string {
   if (/^(ErrImage|ImagePull|ErrImageNeverPull)/.test(reason))
     return `${where}: the image is not on that host and cannot be had (${reason}). Import it there: ctr -n k8s.io images import holdfast-VERSION-image-linux-ARCHITECTURE.tar, or push it to a registry and use --image`;
   const ended = container?.lastState?.terminated;
+  const lastWords = ended?.message?.trim().split('\n').at(-1) ?? '';
   const past =
     ended === undefined
       ? ''
-      : `, its last run ended with ${ended.exitCode}: kubectl -n kube-system logs ${metadata.name} --previous`;
+      : `, its last run ended with ${ended.exitCode}${lastWords === '' ? '' : ` (${lastWords})`}: kubectl -n kube-system logs ${metadata.name} --previous`;
   if (reason !== '') return `${where}: ${reason}${message === '' ? '' : ` (${message})`}${past}`;
   return `${where} is starting${past}`;
 }

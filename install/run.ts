@@ -13,6 +13,7 @@ import { NodeFiles } from '../dropin/files.ts';
 import { controlPlaneHost, LocalAccess, localPort } from './egress/control-plane-host.ts';
 import { Egress, type EgressSettings } from './egress/egress.ts';
 import { InstallError } from './errors.ts';
+import { isBusy } from './host-ports.ts';
 import { install, type InstallParts, type InstallSettings } from './install.ts';
 import { readManifests } from './manifests.ts';
 import type { Outcome } from './outcome.ts';
@@ -65,6 +66,7 @@ export async function run(request: Request, facts: ProcessFacts, signal: AbortSi
       api,
       manifests: readManifests(read),
       siteDnsManifests: readManifests(read, 'site-dns/'),
+      here: { name: controlPlaneHost.name, isBusy },
     };
     return request.command === 'install'
       ? await install(parts, request.settings, signal)

@@ -94,6 +94,7 @@ export async function installed(stage: Stage): Promise<void> {
   );
   await report.check('exec into a pod of a converted node behind NAT', async () => {
     await stage.succeed(['convert']);
+    const started = Date.now();
     let said = '';
     await waitFor(
       'kubectl exec answers',
@@ -103,7 +104,7 @@ export async function installed(stage: Stage): Promise<void> {
       },
       { deadlineMs: 60_000, everyMs: 500, context: () => said },
     );
-    return `${said} answered`;
+    return `${said} answered ${((Date.now() - started) / 1000).toFixed(1)} s after the conversion`;
   });
   await report.check('uninstall refuses while kube-apiserver goes through the tunnel server', async () => {
     const { checks } = await say(['uninstall'], 3);

@@ -98,6 +98,7 @@ describeWithApiserver('install and uninstall', () => {
       progress: { begin: () => undefined, end: () => undefined, waiting: () => undefined },
       manifests,
       siteDnsManifests: readManifests(read, 'site-dns/'),
+      here: { name: 'elsewhere', isBusy: async () => true },
       now: () => new Date(),
     };
   }
