@@ -10,7 +10,12 @@ import { HarnessError } from './errors.ts';
 import { isAlive, startTicks } from './processes.ts';
 import { projectRoot } from './project-root.ts';
 
+/** Of the minor before: what a cluster that is upgraded by kubeadm begins with. */
+export type EarlierProgram =
+  `${'kubeadm' | 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler' | 'kube-proxy' | 'kubelet'}@1.33`;
+
 export type Program =
+  | EarlierProgram
   | 'coredns'
   | 'etcd'
   | 'hollow-nodes'
@@ -44,6 +49,16 @@ export const servicePrograms: readonly Program[] = ['coredns', 'in-cluster'];
 /** What a cluster by kubeadm needs besides the programs of the others. */
 export const kubeadmPrograms: readonly Program[] = ['kubeadm', 'coredns'];
 
+/** For the full form of drill kubeadm: ten minutes to build, so only where it is used. */
+export const earlierPrograms: readonly EarlierProgram[] = [
+  'kubeadm@1.33',
+  'kube-apiserver@1.33',
+  'kube-controller-manager@1.33',
+  'kube-scheduler@1.33',
+  'kube-proxy@1.33',
+  'kubelet@1.33',
+];
+
 /** Kubelets without containers, for the full form of drill pools: minutes to build, so only where it is used. */
 export const fleetPrograms: readonly Program[] = ['hollow-nodes'];
 
@@ -65,12 +80,32 @@ export const allPrograms: readonly Program[] = [
 ];
 
 export const kubernetesVersion = 'v1.34.4';
+/** As in binaries/kubernetes-1.33. */
+export const earlierKubernetesVersion = 'v1.33.13';
+/** A minor of Kubernetes that a cluster can be made of, with the programs of it. */
+export type Minor = '1.33' | '1.34';
+export const versionOf: Readonly<Record<Minor, string>> = {
+  '1.33': earlierKubernetesVersion,
+  '1.34': kubernetesVersion,
+};
+type EarlierName = EarlierProgram extends `${infer Name}@1.33` ? Name : never;
+export const programOf = (name: EarlierName, minor: Minor): Program => (minor === '1.33' ? `${name}@1.33` : name);
+
 /** What KUBEBUILDER_ASSETS may hold; the rest of a cluster always comes from the pins. */
 const kubebuilderPrograms: readonly Program[] = ['etcd', 'kube-apiserver', 'kubectl'];
 
 interface Source {
   /** Folder below test/cluster/binaries with a go.mod. */
-  module: 'etcd' | 'hollow-nodes' | 'kubeadm' | 'kubernetes' | 'metrics-server' | 'services' | 'wanqueue' | 'webhook';
+  module:
+    | 'etcd'
+    | 'hollow-nodes'
+    | 'kubeadm'
+    | 'kubernetes'
+    | 'kubernetes-1.33'
+    | 'metrics-server'
+    | 'services'
+    | 'wanqueue'
+    | 'webhook';
   package: string;
 }
 
@@ -82,6 +117,8 @@ function sourceOf(program: Program): Source {
     return { module: program, package: '.' };
   if (program === 'coredns' || program === 'in-cluster') return { module: 'services', package: `./${program}` };
   if (program === 'kubeadm') return { module: 'kubeadm', package: 'k8s.io/kubernetes/cmd/kubeadm' };
+  if (program.endsWith('@1.33'))
+    return { module: 'kubernetes-1.33', package: `k8s.io/kubernetes/cmd/${program.replace('@1.33', '')}` };
   return { module: 'kubernetes', package: `k8s.io/kubernetes/cmd/${program}` };
 }
 
@@ -164,13 +201,16 @@ function go(args: readonly string[], folder: string): Promise<void> {
   });
 }
 
+const ofKubernetes: readonly Source['module'][] = ['kubernetes', 'kubernetes-1.33', 'kubeadm', 'hollow-nodes'];
+
 /** Smaller files, and the version that the programs report: without it `v0.0.0-master` breaks version checks. */
 function linkerFlags(module: Source['module']): string {
-  if (module !== 'kubernetes' && module !== 'kubeadm' && module !== 'hollow-nodes') return '-s -w';
-  const [, major, minor] = /^v(\d+)\.(\d+)/.exec(kubernetesVersion) ?? [];
+  if (!ofKubernetes.includes(module)) return '-s -w';
+  const version = module === 'kubernetes-1.33' ? earlierKubernetesVersion : kubernetesVersion;
+  const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version) ?? [];
   return ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version']
     .flatMap((target) => [
-      `-X ${target}.gitVersion=${kubernetesVersion}`,
+      `-X ${target}.gitVersion=${version}`,
       `-X ${target}.gitMajor=${major}`,
       `-X ${target}.gitMinor=${minor}`,
     ])

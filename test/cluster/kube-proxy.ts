@@ -13,7 +13,7 @@ const namespace = 'kube-system';
 const image = `${registryName}/kube-proxy:1`;
 
 /** kube-proxy and this machine's own iptables: the kubelet uses that too, and the two kinds of it do not mix. */
-export async function kubeProxyImage(): Promise<ImageSpec> {
+export async function kubeProxyImage(program: 'kube-proxy' | 'kube-proxy@1.33' = 'kube-proxy'): Promise<ImageSpec> {
   const iptables = realpathSync('/usr/sbin/iptables');
   const xtables = (await libraries([iptables])).find((file) => path.basename(file).startsWith('libxtables.'));
   if (xtables === undefined) throw new Error(`${iptables} does not use libxtables`);
@@ -25,7 +25,7 @@ export async function kubeProxyImage(): Promise<ImageSpec> {
     name: image,
     command: ['/usr/local/bin/kube-proxy'],
     files: [
-      { path: '/usr/local/bin/kube-proxy', content: readFileSync(binary('kube-proxy')), mode: 0o755 },
+      { path: '/usr/local/bin/kube-proxy', content: readFileSync(binary(program)), mode: 0o755 },
       ...host.map((file) => ({ path: file, content: readFileSync(file), mode: 0o755 })),
     ],
     links: names.map((name) => ({ path: `/usr/bin/${name}`, target: iptables })),

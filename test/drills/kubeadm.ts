@@ -6,12 +6,15 @@ import { fromCloud } from './kubeadm/from-cloud.ts';
 import { installed } from './kubeadm/install.ts';
 import { interrupted } from './kubeadm/interrupted.ts';
 import { joined } from './kubeadm/join.ts';
+import { minorUpgraded } from './kubeadm/minor-upgrade.ts';
 import { namesAtSites } from './kubeadm/names.ts';
 import { offline } from './kubeadm/offline.ts';
 import { refused } from './kubeadm/refused.ts';
 import { Stage } from './kubeadm/stage.ts';
 import { thereAndBack } from './kubeadm/there-and-back.ts';
 import { upgraded } from './kubeadm/upgrade.ts';
+
+const minors = '(k) kubeadm upgrade, from 1.33 to 1.34';
 
 export const kubeadm: Drill = {
   name: 'kubeadm',
@@ -20,6 +23,8 @@ export const kubeadm: Drill = {
     const { report, only } = context;
     const wanted = (letter: string): boolean => only.size === 0 || only.has(letter);
     report.say('release archive, kubeadm init, kubeadm join, an application and a client of it …');
+    const alone = (letter: string): boolean => only.size === 1 && only.has(letter);
+    if (alone('k')) return report.part(minors, async () => minorUpgraded(await Stage.build(context, '1.33')));
     const stage = await Stage.build(context);
     if (wanted('a')) await report.part('(a) what must not be, is not', () => refused(stage));
     if (wanted('b')) await report.part('(b) there, and a reboot without the cloud', () => offline(stage));
@@ -34,5 +39,10 @@ export const kubeadm: Drill = {
     if (long('j')) await report.part('(j) names at a site', () => namesAtSites(stage));
     // Last: it takes the rights of nodes, which the stage gave them, along.
     if (long('i')) await report.part('(i) the cloud side, there and back', () => installed(stage));
+    if (long('k')) {
+      // A cluster of its own, when the other one is gone.
+      await stage.cluster.down();
+      await report.part(minors, async () => minorUpgraded(await Stage.build(context, '1.33')));
+    }
   },
 };

@@ -1,6 +1,6 @@
 // The images that kubeadm asks for, from the programs of this machine: there is no registry.
 import { readFileSync } from 'node:fs';
-import { binary, kubernetesVersion, type Program } from '../binaries.ts';
+import { binary, programOf, versionOf, type Minor } from '../binaries.ts';
 import { run } from '../commands.ts';
 import { corednsImage } from '../coredns.ts';
 import type { ImageSpec } from '../images.ts';
@@ -17,28 +17,32 @@ export interface KubeadmImages {
   controlPlane: ImageSpec[];
 }
 
-export async function kubeadmImages(): Promise<KubeadmImages> {
-  const listed = await run([binary('kubeadm'), 'config', 'images', 'list', '--kubernetes-version', kubernetesVersion]);
+export async function kubeadmImages(minor: Minor): Promise<KubeadmImages> {
+  const kubeadm = binary(programOf('kubeadm', minor));
+  const listed = await run([kubeadm, 'config', 'images', 'list', '--kubernetes-version', versionOf[minor]]);
   const nameOf = (image: string): string => {
     const name = listed.split('\n').find((line) => line.includes(`/${image}:`));
     if (name === undefined) throw new Error(`kubeadm lists no image ${image}: ${listed}`);
     return name;
   };
-  const programImage = (program: Program): ImageSpec => ({
-    name: nameOf(program),
-    command: [program],
-    files: [{ path: `/usr/local/bin/${program}`, content: readFileSync(binary(program)), mode: 0o755 }],
+  const programImage = (name: string, file: string): ImageSpec => ({
+    name: nameOf(name),
+    command: [name],
+    files: [{ path: `/usr/local/bin/${name}`, content: readFileSync(file), mode: 0o755 }],
   });
   const coredns = corednsImage();
   return {
     pause: nameOf('pause'),
     everywhere: [
       { name: nameOf('pause'), command: ['/bin/sleep', '2147483647'] },
-      { ...(await kubeProxyImage()), name: nameOf('kube-proxy') },
+      { ...(await kubeProxyImage(minor === '1.33' ? 'kube-proxy@1.33' : 'kube-proxy')), name: nameOf('kube-proxy') },
       { name: `${registryName}/busybox:1`, command: ['/bin/sh'] },
     ],
     controlPlane: [
-      ...(['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const).map(programImage),
+      programImage('etcd', binary('etcd')),
+      ...(['kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const).map((name) =>
+        programImage(name, binary(programOf(name, minor))),
+      ),
       { ...coredns, name: nameOf('coredns'), entrypoint: coredns.command, command: [] },
     ],
   };

@@ -4,7 +4,15 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseKubeconfig, type PemSource } from '../../../kube/kubeconfig.ts';
 import { ApiClient } from '../api-client.ts';
-import { binary, buildBinaries, clusterPrograms, kubeadmPrograms, kubernetesVersion } from '../binaries.ts';
+import {
+  binary,
+  buildBinaries,
+  clusterPrograms,
+  earlierPrograms,
+  kubeadmPrograms,
+  versionOf,
+  type Minor,
+} from '../binaries.ts';
 import { run, waitFor } from '../commands.ts';
 import { HarnessError } from '../errors.ts';
 import { writeImage } from '../images.ts';
@@ -23,6 +31,8 @@ const podCidr = '10.244.0.0/16';
 export interface KubeadmClusterOptions extends ClaimOptions {
   /** Nodes at sites, by name. Sites with the same `lan` have the same addresses. */
   nodes?: Readonly<Record<string, SiteSettings>>;
+  /** What kubeadm, kubelets and control plane begin with. Default: 1.34. */
+  minor?: Minor;
   say?: (line: string) => void;
 }
 
@@ -31,6 +41,7 @@ interface ImageArchives {
   pause: string;
   everywhere: string[];
   coreDns: string;
+  minor: Minor;
 }
 
 export class KubeadmCluster {
@@ -50,13 +61,14 @@ export class KubeadmCluster {
     const say = options.say ?? (() => undefined);
     if (process.getuid?.() !== 0) throw new HarnessError('NEEDS_ROOT', 'a cluster with nodes needs root');
     await installPackages(say);
-    await buildBinaries([...clusterPrograms, ...kubeadmPrograms], say);
+    const { minor = '1.34' } = options;
+    await buildBinaries([...clusterPrograms, ...kubeadmPrograms, ...(minor === '1.33' ? earlierPrograms : [])], say);
     await sweep(say);
     raiseInotifyLimit(say);
     const { dir, state } = await claim('kubeadm', options);
     const cluster = new KubeadmCluster(dir, state);
     try {
-      await cluster.#make(Object.entries(options.nodes ?? {}), say);
+      await cluster.#make(Object.entries(options.nodes ?? {}), minor, say);
       return cluster;
     } catch (error) {
       await destroy({ dir, number: state.number });
@@ -144,7 +156,7 @@ export class KubeadmCluster {
     const archives = this.#archives;
     const machine = this.machine(name);
     const { address } = this.controlPlane;
-    await machine.create({ name: controlPlaneName, address }, archives.pause);
+    await machine.create({ name: controlPlaneName, address }, archives.pause, archives.minor);
     for (const file of archives.everywhere) await machine.importArchive(file);
     return machine;
   }
@@ -172,24 +184,22 @@ export class KubeadmCluster {
     await destroy({ dir: this.dir, number: this.#state.number });
   }
 
-  async #make(nodes: readonly (readonly [string, SiteSettings])[], say: (line: string) => void): Promise<void> {
+  async #make(
+    nodes: readonly (readonly [string, SiteSettings])[],
+    minor: Minor,
+    say: (line: string) => void,
+  ): Promise<void> {
     const started = performance.now();
     const step = (line: string): void =>
       say(`${((performance.now() - started) / 1000).toFixed(0).padStart(4)} s  ${line}`);
-    const images = await kubeadmImages();
-    const folder = path.join(this.dir, 'nodes', 'images');
-    const everywhere = images.everywhere.map((image) => writeImage(image, folder));
-    const controlPlaneOnly = images.controlPlane.map((image) => writeImage(image, folder));
-    // As kubeadmImages has it: the last one of the control plane.
-    const archives: ImageArchives = { pause: images.pause, everywhere, coreDns: controlPlaneOnly.at(-1) ?? '' };
-    writeFileSync(path.join(this.dir, 'nodes', 'images.json'), JSON.stringify(archives));
+    const controlPlaneOnly = await this.#writeImages(minor);
     step('images are written');
     const plane = await this.addMachine(controlPlaneName, {});
     for (const file of controlPlaneOnly) await plane.importArchive(file);
     step('the control plane has booted and its images');
     // Beside kubeadm init, which mostly waits.
     const joining = Promise.all(nodes.map(([name, settings]) => this.addMachine(name, settings)));
-    const [machines] = await Promise.all([joining, this.#init(plane)]);
+    const [machines] = await Promise.all([joining, this.#init(plane, minor)]);
     step('kubeadm init');
     for (const machine of machines) await this.#join(machine);
     step('kubeadm join');
@@ -197,11 +207,32 @@ export class KubeadmCluster {
     step('all nodes are Ready');
   }
 
-  async #init(plane: KubeadmMachine): Promise<void> {
+  /** Gives those that the control plane needs besides. */
+  async #writeImages(minor: Minor): Promise<string[]> {
+    const images = await kubeadmImages(minor);
+    const folder = path.join(this.dir, 'nodes', 'images');
+    const everywhere = images.everywhere.map((image) => writeImage(image, folder));
+    const controlPlane = images.controlPlane.map((image) => writeImage(image, folder));
+    // As kubeadmImages has it: the last one of the control plane.
+    const archives: ImageArchives = { pause: images.pause, everywhere, coreDns: controlPlane.at(-1) ?? '', minor };
+    writeFileSync(path.join(this.dir, 'nodes', 'images.json'), JSON.stringify(archives));
+    return controlPlane;
+  }
+
+  /** What a registry would have: the images of another minor on all machines, whose programs are as they were. */
+  async offerImages(minor: Minor): Promise<void> {
+    const controlPlane = await this.#writeImages(minor);
+    const { everywhere } = this.#archives;
+    for (const machine of [this.controlPlane, ...this.nodes])
+      for (const file of everywhere) await machine.importArchive(file);
+    for (const file of controlPlane) await this.controlPlane.importArchive(file);
+  }
+
+  async #init(plane: KubeadmMachine, minor: Minor): Promise<void> {
     const file = '/var/lib/kubeadm-init.yaml';
     writeFileSync(
       plane.file(file),
-      initConfiguration({ name: plane.name, address: plane.address, kubernetesVersion, podCidr }),
+      initConfiguration({ name: plane.name, address: plane.address, kubernetesVersion: versionOf[minor], podCidr }),
     );
     await plane.kubeadm(['init', '--config', file]);
     if (!existsSync(this.adminKubeconfig)) throw new HarnessError('NO_CLUSTER', 'kubeadm init left no admin.conf');

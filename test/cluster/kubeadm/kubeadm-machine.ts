@@ -2,7 +2,7 @@
 // by their unit files; kubeadm, and whatever is installed on the machine, calls systemctl.
 import { mkdirSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { binary } from '../binaries.ts';
+import { binary, programOf, type Minor } from '../binaries.ts';
 import { runFully } from '../commands.ts';
 import { Link } from '../faults.ts';
 import { Machine, type MachineParts, type MachineSettings } from '../machine.ts';
@@ -43,7 +43,7 @@ export class KubeadmMachine extends Machine {
   }
 
   /** Router, files, first boot; containerd runs when it resolves. */
-  async create(controlPlane: { name: string; address: string }, pauseImage: string): Promise<void> {
+  async create(controlPlane: { name: string; address: string }, pauseImage: string, minor: Minor): Promise<void> {
     const { folder, clusterNumber, place } = this.#settings;
     if (place === 'site') {
       await createRouter(clusterNumber, this.site);
@@ -65,8 +65,9 @@ export class KubeadmMachine extends Machine {
       this.#prepare(inside);
       writeFileSync(this.file(inside), content, { mode: mode ?? 0o644 });
     }
-    for (const program of ['kubeadm', 'kubelet', 'kubectl'] as const)
-      this.#link(`/usr/bin/${program}`, binary(program));
+    for (const program of ['kubeadm', 'kubelet'] as const)
+      this.#link(`/usr/bin/${program}`, binary(programOf(program, minor)));
+    this.#link('/usr/bin/kubectl', binary('kubectl'));
     for (const unit of ['/etc/systemd/system/containerd.service', '/usr/lib/systemd/system/kubelet.service'])
       this.#link(`/etc/systemd/system/multi-user.target.wants/${path.basename(unit)}`, unit);
     await this.boot();
@@ -85,6 +86,11 @@ export class KubeadmMachine extends Machine {
     writeFileSync(this.logFile('kubeadm'), `${argv.join(' ')}\n${result.stdout}${result.stderr}`, { flag: 'a' });
     if (result.code !== 0)
       throw new Error(`kubeadm ${args[0]} on ${this.name}: ${(result.stderr || result.stdout).slice(-2000)}`);
+  }
+
+  /** As the package of another minor would: the program is there from its next start on. */
+  async replaceProgram(program: 'kubeadm' | 'kubelet', minor: Minor): Promise<void> {
+    await this.enter(['ln', '-sfn', binary(programOf(program, minor)), `/usr/bin/${program}`]);
   }
 
   systemctl(...args: readonly string[]): Promise<string> {

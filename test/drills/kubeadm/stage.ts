@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import type { Minor } from '../../cluster/binaries.ts';
 import { runFully, waitFor } from '../../cluster/commands.ts';
 import type { RunResult } from '../../cluster/commands.ts';
 import { registryName } from '../../cluster/images.ts';
@@ -60,12 +61,13 @@ export class Stage {
     this.image = release.image;
   }
 
-  static async build(context: DrillContext): Promise<Stage> {
+  /** `minor`: of Kubernetes, what the cluster begins with. */
+  static async build(context: DrillContext, minor: Minor = '1.34'): Promise<Stage> {
     const { report } = context;
     const release = await makeRelease();
     // The second node is at another site, with the same address.
     const nodes = context.quick ? { [nodeName]: { lan: 7 } } : { [nodeName]: { lan: 7 }, b1: { lan: 7 } };
-    const cluster = await KubeadmCluster.up({ nodes, say: (line) => report.say(line) });
+    const cluster = await KubeadmCluster.up({ nodes, minor, say: (line) => report.say(line) });
     context.defer(() => cluster.down());
     for (const { name } of [cluster.controlPlane, ...cluster.nodes]) {
       context.keepLogs(path.join(cluster.dir, 'nodes', name, 'log'));
