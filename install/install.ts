@@ -68,7 +68,7 @@ export async function install(parts: InstallParts, settings: InstallSettings, si
       signal,
     );
     const tunnel = await tunnelOf(parts, facts, settings, signal);
-    const siteDns = await siteDnsFacts(parts.api, signal);
+    const siteDns = await siteDnsFacts(parts.api, facts.convertedNodes, signal);
     const withSiteDns = settings.siteDns || siteDns.present;
     const taken = await takenPortsOf(parts, facts, signal);
     parts.progress.end();

@@ -27,6 +27,9 @@ interface PodSpec {
   readonly containers: readonly Container[];
   readonly [field: string]: unknown;
 }
+interface Pod extends ApiObject {
+  readonly spec?: { readonly nodeName?: string };
+}
 interface Workload extends ApiObject {
   readonly spec?: { readonly template?: { readonly spec?: PodSpec } };
 }
@@ -37,28 +40,36 @@ export interface SiteDnsFacts {
   readonly hasService: boolean;
   /** It is there from an earlier run. */
   readonly present: boolean;
+  /** Converted nodes that the cluster's own CoreDNS runs on. */
+  readonly atSites: readonly string[];
   /** The add-on NodeLocal DNSCache, which takes the same requests before kube-proxy does. */
   readonly hasNodeCache: boolean;
 }
 
 /** Rejects with ApiError and ApiUnreachableError. */
-export async function siteDnsFacts(api: ClusterApi, signal: AbortSignal): Promise<SiteDnsFacts> {
+export async function siteDnsFacts(
+  api: ClusterApi,
+  convertedNodes: readonly string[],
+  signal: AbortSignal,
+): Promise<SiteDnsFacts> {
   const one = <T extends ApiObject>(resource: Resource, name: string): Promise<T | undefined> =>
-    api.get<T>(resource, { namespace, name }, signal).catch((error: unknown) => {
-      // The preflight says which rights are missing.
-      if (error instanceof ApiError && error.status === 403) return undefined;
-      throw error;
-    });
+    api.get<T>(resource, { namespace, name }, signal).catch(unlessForbidden);
   const deployment = await one<Workload>(deployments, 'coredns');
+  const pods = await api
+    .list<Pod>(resources.pods, { namespace, labelSelector: 'k8s-app=kube-dns' }, signal)
+    .catch((error: unknown) => unlessForbidden(error) ?? []);
   return {
     coreDns: deployment?.spec?.template?.spec,
+    atSites: [...new Set(pods.flatMap(({ spec }) => spec?.nodeName ?? []))].filter((node) =>
+      convertedNodes.includes(node),
+    ),
     hasService: (await one(services, 'kube-dns')) !== undefined,
     present: (await one(resources.daemonSets, siteDnsName)) !== undefined,
     hasNodeCache: (await one(resources.daemonSets, 'node-local-dns')) !== undefined,
   };
 }
 
-export function siteDnsChecks({ coreDns, hasService, hasNodeCache }: SiteDnsFacts): Check[] {
+export function siteDnsChecks({ coreDns, hasService, hasNodeCache, atSites }: SiteDnsFacts): Check[] {
   const name = 'names at sites';
   const container = coreDnsContainer(coreDns);
   if (container === undefined || !hasService)
@@ -80,6 +91,15 @@ export function siteDnsChecks({ coreDns, hasService, hasNodeCache }: SiteDnsFact
         verdict: 'warning',
         cause: `DaemonSet ${namespace}/node-local-dns takes requests on each node before kube-proxy does`,
         fix: 'Keep it away from nodes with Holdfast (a nodeAffinity: holdfast.dev/converted DoesNotExist), or it goes on asking the cloud there.',
+      },
+    ];
+  if (atSites.length > 0)
+    return [
+      {
+        name,
+        verdict: 'warning',
+        cause: `the cluster's own CoreDNS runs on ${atSites.join(', ')}: behind NAT it answers nobody else`,
+        fix: 'kubectl cordon these nodes, delete its pods there, and uncordon them when it runs in the cloud.',
       },
     ];
   return [
@@ -126,6 +146,12 @@ export async function siteDnsState(
   return [
     `Names at sites: CoreDNS is ready on ${numberReady} of ${desiredNumberScheduled} converted nodes; where it is not, the cloud is asked: kubectl -n ${namespace} get pods -l app.kubernetes.io/name=${siteDnsName} -o wide`,
   ];
+}
+
+function unlessForbidden(error: unknown): undefined {
+  // The preflight says which rights are missing.
+  if (error instanceof ApiError && error.status === 403) return undefined;
+  throw error;
 }
 
 function coreDnsContainer(spec: PodSpec | undefined): Container | undefined {
