@@ -7,6 +7,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Endpoint } from '../runtime/settings.ts';
 import type { HealthMetrics, RelayOutcome } from './metrics.ts';
+import { pour } from './pour.ts';
 
 export interface RelayServiceParts {
   readonly log: Log;
@@ -111,8 +112,8 @@ export class RelayService {
       metrics.relayed('relayed');
       near.write('HTTP/1.1 200 Connection established\r\n\r\n');
       if (head.length > 0) far.write(head);
-      near.pipe(far);
-      far.pipe(near);
+      pour(near, far);
+      pour(far, near);
       // Either side alone tells that nothing goes on: what comes in on one goes out on the other.
       near.setTimeout(idleMs, () => near.destroy());
     });

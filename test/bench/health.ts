@@ -110,7 +110,7 @@ export async function benchHealth(
       `processor: ${share.toFixed(2)} % of a core at ${observers} observed and ${observers} observers, the same process without it taken off (figure: at most 0.2)`,
       `memory: ${(median(memory.with) - median(memory.without)).toFixed(1)} MiB PSS, difference of the medians of ${scale.starts} starts each (at most 3)`,
       `relay, to a far end that takes 1 Gbit/s: ${ratio(onLink)} (at least 80)`,
-      `relay, on loopback, where processors are the limit: ${ratio(onLoopback)}; the peer's processor: ${onLoopback.cpuPerMiB.toFixed(2)} ms for each MiB, ${((onLoopback.cpuPerMiB * gigabit) / 10).toFixed(0)} % of a core at 1 Gbit/s`,
+      `relay, on loopback, where processors are the limit: ${ratio(onLoopback)}, so that 80 % is kept on links up to ${((onLoopback.relayed * 8 * 1.048576) / 1_000 / 0.8).toFixed(1)} Gbit/s; the peer's processor: ${onLoopback.cpuPerMiB.toFixed(2)} ms for each MiB, ${((onLoopback.cpuPerMiB * gigabit) / 10).toFixed(0)} % of a core at 1 Gbit/s`,
     ];
   } finally {
     await bed.close();

@@ -68,7 +68,8 @@ export class CutOff {
         const leaving = async (): Promise<boolean> => (await this.#leaving(alone)).length > 0;
         const { graceMs, staySeconds } = this.#stage;
         await waitFor('it is', leaving, { deadlineMs: graceMs + staySeconds * 1_000 + 180_000, everyMs: 250 });
-        return this.#since;
+        // Long after it happened, where other parts came between.
+        return `seen ${this.#since}`;
       });
     await report.check(`no pod of ${cut} is evicted`, async () => {
       await waitFor('stock Kubernetes has given the node up', () => this.#isTainted(cut), { deadlineMs: 120_000 });
