@@ -1,6 +1,7 @@
 // Asks this node how it is: its units, its hub and its kubelet. Nothing of it needs the cloud, and nothing is changed.
 import { usedKubeconfig } from './checks-underway.ts';
 import { DropInError } from './errors.ts';
+import { looseFiles } from './file-modes.ts';
 import type { Files } from './files.ts';
 import type { Host } from './host.ts';
 import { parseMetrics } from './hub-metrics.ts';
@@ -38,6 +39,7 @@ export async function statusFacts({ host, files, node, wallSeconds }: LookParts)
     metrics: metrics?.status === 200 ? parseMetrics(metrics.body) : undefined,
     now: wallSeconds(),
     untilReboot: (await files.stat(ours.untilRebootFile)) !== undefined,
+    loose: await looseFiles(files),
   };
 }
 

@@ -27,6 +27,7 @@ const well: StatusFacts = {
   ),
   now: 10 * day,
   untilReboot: false,
+  loose: [],
 };
 const broken = (facts: Partial<StatusFacts>): string[] =>
   diagnose({ ...well, ...facts })
@@ -53,6 +54,10 @@ test('a node that is well has nothing to say, and its figures are those of the h
     verdict: 'well',
   });
   expect(statusText(nodeStatus(well))).toContain('cloud        in reach, round trip 12 ms');
+});
+
+test('a key that others may read is a broken node', () => {
+  expect(broken({ loose: [{ problem: 'others may read it', fix: 'chmod go-rwx it' }] })).toEqual(['files']);
 });
 
 test('without the cloud a node is not broken', () => {

@@ -1,5 +1,6 @@
 // How this node is: what `holdfast status` and `holdfast diagnose` say. Pure: from what was asked on the node itself, so that both
 // work without the cloud.
+import type { LooseFile } from './file-modes.ts';
 import type { Phase } from './journal.ts';
 import type { HubMetrics } from './hub-metrics.ts';
 import { hubOps, kubeadm, ours } from './places.ts';
@@ -27,6 +28,8 @@ export interface StatusFacts {
   readonly now: number;
   /** The Service of the API server is left alone until the node is booted. */
   readonly untilReboot: boolean;
+  /** Files that others can read or change. */
+  readonly loose: readonly Pick<LooseFile, 'problem' | 'fix'>[];
 }
 
 export interface NodeStatus {
@@ -141,6 +144,12 @@ export function diagnose(facts: StatusFacts): Check[] {
       '',
     );
   if (!hubUnit.loaded && ready === undefined) return checks;
+  check(
+    'files',
+    facts.loose.length === 0 ? undefined : facts.loose.map(({ problem }) => problem).join('; '),
+    `${facts.loose.map(({ fix }) => fix).join('; ')}. What others may have read is renewed by holdfast revert and convert.`,
+    'keys and programs are root’s alone',
+  );
   check(
     'unit',
     hubUnit.active ? undefined : `${ours.unit} does not run`,
