@@ -18,6 +18,10 @@ for alone in /etc/kubernetes /etc/cni /etc/containerd /etc/holdfast /etc/systemd
   mkdir -p "alone$alone" "$alone"
   mount --bind "alone$alone" "$alone"
 done
+# The host has Node.js for what runs here; a machine of a user has none. What stands in for systemd brings its own.
+for node in /usr/bin/node /usr/bin/nodejs /usr/local/bin/node; do
+  grep -qs "exec $node " /usr/lib/holdfast-lab/units || rm -f "$node"
+done
 mount --bind alone/var/log /var/log
 mount --bind alone/var/lib /var/lib
 mount -t tmpfs -o mode=755 tmpfs /run

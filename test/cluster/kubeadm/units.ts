@@ -1,10 +1,12 @@
 // Stands in for systemd on a kubeadm machine, where process 1 is a shell: reads real unit files and drop-ins, starts what
 // multi-user.target wants, restarts what ends, and answers systemctl.ts on a socket. Like systemd it goes by what it read last,
-// until daemon-reload. No timers, sockets, cgroups or dependencies beyond the order of the boot.
+// until daemon-reload. Of a unit's settings for its safety it keeps those of confinement.ts. No timers, sockets, cgroups or
+// dependencies beyond the order of the boot.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, closeSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { confinement } from './confinement.ts';
 import { commandWords, startOrder, Unit } from './unit-file.ts';
 
 const unitsSocket = '/run/holdfast-lab-units.sock';
@@ -59,11 +61,12 @@ function load(name: string): Service | undefined {
   return service;
 }
 
-/** Runs one command of a unit to its end; gives its exit code. */
+/** Runs one command of a unit to its end, behind the words of `before`; gives its exit code. */
 function execute(
   name: string,
   service: Service,
   command: string,
+  before: readonly string[],
   started: (child: ChildProcess) => void,
 ): Promise<number> {
   return new Promise((resolve) => {
@@ -73,7 +76,7 @@ function execute(
       const readFile = (file: string): string | undefined =>
         existsSync(file) ? readFileSync(file, 'utf8') : undefined;
       const env = { ...basicEnvironment, ...service.unit.environment(readFile) };
-      const [program = '', ...args] = commandWords(command, env);
+      const [program = '', ...args] = [...before, ...commandWords(command, env)];
       // A session of its own: so it ends as a group, and no signal to the shell above reaches it.
       const child = spawn(program, args, { env, cwd: '/', detached: true, stdio: ['ignore', log, log] });
       child.once('error', () => resolve(203)); // as systemd says EXIT_EXEC
@@ -106,7 +109,7 @@ async function start(name: string): Promise<number> {
     ended.resolve();
   });
   for (const command of service.unit.all('ExecStartPost')) {
-    const code = await execute(name, service, command, () => undefined);
+    const code = await execute(name, service, command, [], () => undefined);
     if (code !== 0) return 1;
   }
   return 0;
@@ -121,7 +124,7 @@ async function supervise(name: string, self: Running): Promise<void> {
       ['StateDirectory', '/var/lib', Number.parseInt(service.unit.last('StateDirectoryMode') || '0755', 8)],
     ] as const)
       for (const folder of service.unit.names(key)) mkdirSync(path.join(parent, folder), { recursive: true, mode });
-    const code = await execute(name, service, service.unit.last('ExecStart'), (child) => {
+    const code = await execute(name, service, service.unit.last('ExecStart'), confinement(service.unit), (child) => {
       self.child = child;
     });
     self.child = undefined;

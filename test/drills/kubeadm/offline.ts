@@ -1,6 +1,7 @@
 // What a conversion is for: the node loses the cloud and then its power, and its pods run and reach each other again.
 import { waitFor } from '../../cluster/commands.ts';
 import { expectThat } from '../report.ts';
+import { hubProcess } from './hub-process.ts';
 import { isReady, type Stage } from './stage.ts';
 
 export async function offline(stage: Stage): Promise<void> {
@@ -32,7 +33,8 @@ export async function offline(stage: Stage): Promise<void> {
       },
       { deadlineMs: 120_000, everyMs: 500 },
     );
-    return `${((Date.now() - started) / 1000).toFixed(1)} s after the power was cut`;
+    const { startMs } = await hubProcess(node);
+    return `${((Date.now() - started) / 1000).toFixed(1)} s after the power was cut; the hub served ${startMs.toFixed(0)} ms after its start, amid the boot`;
   });
   await report.check('the Service is reached without the cloud', async () => {
     await waitFor('the client is served', () => stage.counted().served > 5, { deadlineMs: 180_000, everyMs: 100 });

@@ -1,7 +1,11 @@
 // What leaves a node as it was: a dry run, a check that says no, a step that fails.
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { run } from '../../cluster/commands.ts';
 import { expectThat } from '../report.ts';
 import type { Stage } from './stage.ts';
+
+/** systemd-analyze security: from 0 (nothing is left) to 10. What runs on a node is root, and on the host's network. */
+const exposureLimits = { 'holdfast-node.service': 3, 'holdfast-tunnel-agent.service': 3 } as const;
 
 export async function refused(stage: Stage): Promise<void> {
   const { report, node } = stage;
@@ -11,6 +15,19 @@ export async function refused(stage: Stage): Promise<void> {
     const { code, stdout } = await stage.holdfast(['convert', '--dry-run']);
     expectThat(code === 0 && stdout.includes('20-holdfast.conf'), `exit ${code}: ${stdout}`);
     return stage.expectSame(before);
+  });
+  await report.check('units leave little to what they start, by systemd’s own measure', async () => {
+    const tool = '/usr/bin/systemd-analyze';
+    if (!existsSync(tool)) return `not measured: there is no ${tool}`;
+    const found = [];
+    for (const [unit, limit] of Object.entries(exposureLimits)) {
+      const file = node.file(`${stage.folder}/systemd/${unit}`);
+      const said = await run([tool, 'security', '--offline=true', '--no-pager', file]);
+      const [, exposure] = /Overall exposure level for \S+: ([\d.]+)/.exec(said) ?? [];
+      expectThat(Number(exposure) <= limit, `${unit}: ${said}`);
+      found.push(`${unit} ${exposure}`);
+    }
+    return found.join(', ');
   });
   await report.check('a control-plane node is refused', async () => {
     const plane = stage.cluster.controlPlane;

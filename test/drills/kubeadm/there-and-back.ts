@@ -1,6 +1,7 @@
 // The figures of issue 8: no failed request, no restart, the kubelet down for at most 5 s, 30 s there, 15 s back.
 import { expectThat } from '../report.ts';
-import type { Stage } from './stage.ts';
+import { hubProcess } from './hub-process.ts';
+import { bareEnvironment, type Stage } from './stage.ts';
 
 export async function thereAndBack(stage: Stage): Promise<void> {
   const { report } = stage;
@@ -30,6 +31,19 @@ export async function thereAndBack(stage: Stage): Promise<void> {
   });
   await report.check('no request of a client on the node failed', unharmed);
   await report.check('no container of the application was started anew', asBefore);
+  await report.check(
+    'the node has no Node.js but the archive’s own, and the hub no rights but those of its unit',
+    async () => {
+      const found = await stage.node.enter([...bareEnvironment, 'sh', '-c', 'command -v node nodejs || true']);
+      expectThat(found === '', `found ${found}`);
+      const { program, capabilities, noNewRights, mayWriteEtc } = await hubProcess(stage.node);
+      expectThat(/^\/opt\/holdfast\/[^/]+\/lib\/node$/.test(program), `the hub runs ${program}`);
+      // CAP_DAC_READ_SEARCH and CAP_NET_ADMIN (capability.h).
+      expectThat(capabilities === (1n << 2n) + (1n << 12n), `capabilities ${capabilities.toString(16)}`);
+      expectThat(noNewRights && !mayWriteEtc, 'the hub may get new rights, or write in /etc');
+      return program;
+    },
+  );
   await report.check('revert', async () => {
     const { seconds } = await stage.succeed(['revert'], '/usr/local/bin/holdfast');
     expectThat(seconds <= stage.figure(15), `${seconds} s`);

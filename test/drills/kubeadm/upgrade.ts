@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expectThat } from '../report.ts';
+import { hubProcess } from './hub-process.ts';
 import { killAfter } from './interrupted.ts';
 import { makeRelease, type Stage } from './stage.ts';
 
@@ -45,7 +46,8 @@ export async function upgraded(stage: Stage): Promise<void> {
     const { seconds, hubDownSeconds, resumed } = await run(['upgrade', archive], 0);
     const now = await version(stage);
     expectThat(now === next, `holdfast says ${now}`);
-    return `${seconds} s, the hub was away for ${hubDownSeconds} s; since then ${JSON.stringify(resumed)}`;
+    const { startMs } = await hubProcess(stage.node);
+    return `${seconds} s, the hub was away for ${hubDownSeconds} s (cold start ${startMs.toFixed(0)} ms); since then ${JSON.stringify(resumed)}`;
   });
   if (!quick)
     await report.check('a version that does not work is left again by itself', async () => {
