@@ -3,13 +3,14 @@ import { core } from '../../cluster/manifest.ts';
 import type { Manifest } from '../../cluster/manifest.ts';
 
 export interface Place {
+  /** One of its own for each node. */
+  namespace: string;
   node: string;
   /** Folder of the node in which the client writes `count`: served, failed. */
   clientFolder: string;
   image: string;
 }
 
-const namespace = 'default';
 const server = 'mkdir -p /www; hostname > /www/index.html; exec httpd -f -p 8080 -h /www';
 /** By the Service's address, and a new connection each time. */
 const client = `ok=0; bad=0
@@ -20,7 +21,7 @@ while :; do
 done`;
 
 /** In an order in which the client finds the Service in its environment. */
-export function applicationManifests({ node, clientFolder, image }: Place): Manifest[] {
+export function applicationManifests({ namespace, node, clientFolder, image }: Place): Manifest[] {
   const pod = (name: string, script: string, extra: Record<string, unknown>): Manifest =>
     core(namespace, 'pods', 'Pod', {
       metadata: { name, labels: { app: name.split('-')[0] } },

@@ -19,8 +19,9 @@ import { applicationManifests } from './application.ts';
 
 /** As a user's shell would have it: neither Node.js on the path nor a variable of this process. */
 export const bareEnvironment = ['env', '-i', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'];
+export const applicationImage = `${registryName}/busybox:1`;
 /** On the node; hostPath of the client's pod. */
-const clientFolder = '/var/lib/drill-client';
+export const clientFolder = '/var/lib/drill-client';
 export const unpackedIn = '/var/lib/unpacked';
 const nodeName = 'a1';
 
@@ -82,15 +83,20 @@ export class Stage {
     mkdirSync(node.file(clientFolder), { recursive: true });
     await create(
       cluster.api,
-      applicationManifests({ node: nodeName, clientFolder, image: `${registryName}/busybox:1` }),
+      applicationManifests({ namespace: 'default', node: nodeName, clientFolder, image: applicationImage }),
     );
     await stage.podsAreReady();
     await waitFor('the client is served', () => stage.counted().served > 0, { deadlineMs: 180_000, everyMs: 100 });
     return stage;
   }
 
-  holdfast(args: readonly string[], program = this.command, env: readonly string[] = []): Promise<RunResult> {
-    return runFully(this.node.enterArgv([...bareEnvironment, ...env, program, ...args]), {
+  holdfast(
+    args: readonly string[],
+    program = this.command,
+    env: readonly string[] = [],
+    machine = this.node,
+  ): Promise<RunResult> {
+    return runFully(machine.enterArgv([...bareEnvironment, ...env, program, ...args]), {
       mayFail: true,
       timeoutMs: 180_000,
     });
@@ -100,8 +106,9 @@ export class Stage {
   async succeed(
     args: readonly string[],
     program = this.command,
+    machine = this.node,
   ): Promise<{ seconds: number; kubeletDownSeconds?: number }> {
-    const { code, stdout, stderr } = await this.holdfast([...args, '--output', 'json'], program);
+    const { code, stdout, stderr } = await this.holdfast([...args, '--output', 'json'], program, [], machine);
     expectThat(code === 0, `holdfast ${args.join(' ')} ended with ${code}:\n${stdout}${stderr}`);
     return JSON.parse(stdout) as { seconds: number; kubeletDownSeconds?: number };
   }
@@ -130,9 +137,9 @@ export class Stage {
     return `${old.size} files, folders and links are the same`;
   }
 
-  /** Requests of the client so far, since its container was started. */
-  counted(): { served: number; failed: number } {
-    const file = this.node.file(`${clientFolder}/count`);
+  /** Requests of the client on a node so far, since its container was started. */
+  counted(machine = this.node): { served: number; failed: number } {
+    const file = machine.file(`${clientFolder}/count`);
     const [served = 0, failed = 0] = existsSync(file) ? readFileSync(file, 'utf8').split(' ').map(Number) : [];
     return { served, failed };
   }
@@ -142,14 +149,14 @@ export class Stage {
     rmSync(this.node.file(`${clientFolder}/count`), { force: true });
   }
 
-  /** Pods of the application and its client, by the cloud. */
-  async pods(): Promise<Pod[]> {
-    const list = await this.cluster.api.request<{ items: Pod[] }>('GET', '/api/v1/namespaces/default/pods');
+  /** Pods of an application and its client, by the cloud. */
+  async pods(namespace = 'default'): Promise<Pod[]> {
+    const list = await this.cluster.api.request<{ items: Pod[] }>('GET', `/api/v1/namespaces/${namespace}/pods`);
     return list.items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
   }
 
-  async containers(): Promise<string> {
-    const pods = await this.pods();
+  async containers(namespace = 'default'): Promise<string> {
+    const pods = await this.pods(namespace);
     return pods
       .flatMap(({ metadata, status }) =>
         (status?.containerStatuses ?? []).map(
@@ -160,11 +167,11 @@ export class Stage {
       .join('\n');
   }
 
-  async podsAreReady(): Promise<void> {
+  async podsAreReady(namespace = 'default'): Promise<void> {
     await waitFor(
       'the pods are Ready',
       async () => {
-        const pods = await this.pods();
+        const pods = await this.pods(namespace);
         return pods.length === 3 && pods.every(isReady);
       },
       { deadlineMs: 180_000, everyMs: 200 },
