@@ -12,8 +12,11 @@ export interface SpliceEnd {
   wasReset(): boolean;
   /** Breaks it off in a way that the far side cannot take for an end. */
   reset(): void;
-  /** Called with what was read from it and has gone on: its memory may be used again. */
-  readonly giveBack?: (chunk: Buffer) => void;
+  /** In place of the stream's own, for an end that has further reasons not to be read. Paused at first. */
+  readonly pause?: () => void;
+  readonly resume?: () => void;
+  /** Called once with each piece that was read from it, when it has gone on or never will. `isFree`: nobody reads its memory any more. */
+  readonly over?: (chunk: Buffer, isFree: boolean) => void;
 }
 
 export interface SpliceResult {
@@ -101,27 +104,24 @@ class Pump {
   start(): void {
     const from = this.#from.stream;
     const to = this.#to.stream;
-    const { giveBack } = this.#from;
+    const { over, pause = () => from.pause(), resume = () => from.resume() } = this.#from;
     from.on('data', (chunk: Buffer) => {
       this.bytes += chunk.length;
-      if (to.destroyed) return; // its 'close' resets this end
+      if (to.destroyed) return over?.(chunk, true); // its 'close' resets this end
       this.#gather();
-      if (giveBack === undefined) to.write(chunk);
-      else
-        to.write(chunk, (error) => {
-          // What failed may still be on its way out.
-          if (error === null || error === undefined) giveBack(chunk);
-        });
+      if (over === undefined) to.write(chunk);
+      // What failed may still be on its way out.
+      else to.write(chunk, (error) => over(chunk, error === null || error === undefined));
       // More than its high-water mark: 'drain' will come.
-      if (to.writableLength >= heldBytes) from.pause();
+      if (to.writableLength >= heldBytes) pause();
     });
-    to.on('drain', () => from.resume());
+    to.on('drain', resume);
     from.once('end', () => {
       if (this.#from.wasReset()) this.#to.reset();
       else to.end();
     });
     // Whoever looked at it before may have paused it.
-    from.resume();
+    resume();
   }
 
   /**
