@@ -14,11 +14,15 @@ import { edgeEnvironment, edgeNodeFlags } from '../cluster/edge-runtime.ts';
 import { projectRoot } from '../cluster/project-root.ts';
 import { tunnelServerEnvironment } from '../cluster/tunnel-server-runtime.ts';
 import { Child } from './child.ts';
-import { cpuMs } from './process-cost.ts';
+import { cpuMs, machineMs } from './process-cost.ts';
 
 export interface Streams {
   /** Of server and agent together, for what was measured. */
   cpuMs: number;
+  /** Of what else takes part: clients, target, link. */
+  restCpuMs: number;
+  /** Of all processors, by anybody: near to 1, and the processor was the limit. */
+  busyPart: number;
   mebibytesPerSecond: number;
   least: number;
   most: number;
@@ -65,6 +69,11 @@ export class Tunnel implements AsyncDisposable {
 
   cpuMs(): number {
     return cpuMs(this.server.pid) + cpuMs(this.agent.pid);
+  }
+
+  /** Of its links. */
+  linkCpuMs(): number {
+    return this.#others.reduce((sum, { pid }) => sum + cpuMs(pid), 0);
   }
 
   /** How many nodes are connected. */
@@ -150,7 +159,6 @@ export class TunnelBed implements AsyncDisposable {
     return tunnel;
   }
 
-  /** Of the processor, only what the tunnel's two ends take is measured. */
   async streams(tunnel: Tunnel, way: Way, count: number, seconds: number): Promise<Streams> {
     return await this.#client<Streams>('streams', tunnel, way, [`--count=${count}`, `--seconds=${seconds}`]);
   }
@@ -225,10 +233,17 @@ export class TunnelBed implements AsyncDisposable {
     await using child = this.#go(command, [...to, ...flags]);
     const line = await child.line();
     if (line !== 'ready') throw new Error(`load ${command} said ${line}`);
-    const before = tunnel.cpuMs();
+    const restMs = (): number => tunnel.linkCpuMs() + cpuMs(this.#target.pid) + cpuMs(child.pid);
+    const before = { ends: tunnel.cpuMs(), rest: restMs(), machine: machineMs() };
     child.say('go');
     const result = JSON.parse(await child.line()) as T;
-    return { ...result, cpuMs: tunnel.cpuMs() - before };
+    const machine = machineMs();
+    return {
+      ...result,
+      cpuMs: tunnel.cpuMs() - before.ends,
+      restCpuMs: restMs() - before.rest,
+      busyPart: (machine.busyMs - before.machine.busyMs) / (machine.allMs - before.machine.allMs),
+    };
   }
 
   #go(command: string, args: readonly string[]): Child {

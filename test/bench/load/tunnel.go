@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -45,8 +46,9 @@ func runTarget([]string) error {
 }
 
 type delayed struct {
-	due   time.Time
-	bytes []byte
+	due    time.Time
+	buffer *[]byte
+	length int
 }
 
 // A link on which every byte takes --delay longer, in each direction, however many are on the way.
@@ -61,22 +63,25 @@ func runDelay(args []string) error {
 	}
 	fmt.Println(listener.Addr().(*net.TCPAddr).Port)
 	go awaitLine()
+	// Its own processor time is taken from what it carries.
+	buffers := sync.Pool{New: func() any { buffer := make([]byte, 64<<10); return &buffer }}
 	carry := func(from, into net.Conn) {
 		held := make(chan delayed, 1<<14)
 		go func() {
 			for each := range held {
 				time.Sleep(time.Until(each.due))
-				if _, err := into.Write(each.bytes); err != nil {
+				if _, err := into.Write((*each.buffer)[:each.length]); err != nil {
 					from.Close()
 				}
+				buffers.Put(each.buffer)
 			}
 			into.Close()
 		}()
 		for {
-			buffer := make([]byte, 64<<10)
-			n, err := from.Read(buffer)
+			buffer := buffers.Get().(*[]byte)
+			n, err := from.Read(*buffer)
 			if n > 0 {
-				held <- delayed{time.Now().Add(*delay), buffer[:n]}
+				held <- delayed{time.Now().Add(*delay), buffer, n}
 			}
 			if err != nil {
 				close(held)
