@@ -1,34 +1,20 @@
 // One look at an app set: from everything that is observed to everything that is to be done, and what to say about it.
 // Pure: the same observation gives the same plan, and once it is carried out, nothing more.
-import { SelectorError } from '../../kube/errors.ts';
-import { labelRequirements } from '../../kube/selectors/label-selector-object.ts';
-import type { LabelSelector } from '../../kube/selectors/label-selector-object.ts';
 import { looksLike } from './drift.ts';
-import { TemplateError } from './errors.ts';
-import { workloadName } from './names.ts';
-import { progressOf } from './progress.ts';
-import type { Progress } from './progress.ts';
-import { renderWorkload, templateOf } from './render.ts';
+import { duplicates, ownersOf } from './owners.ts';
+import { viewOf } from './pool-view.ts';
+import type { PoolView } from './pool-view.ts';
 import type { Rendered } from './render.ts';
+import { replicasNote } from './replicas.ts';
 import { planRevisions } from './revisions.ts';
 import type { RevisionPlan } from './revisions.ts';
 import { planRollout } from './rollout.ts';
-import type { PoolProgress, RolloutPlan } from './rollout.ts';
+import type { RolloutPlan } from './rollout.ts';
 import { poolOf, selectPools } from './selection.ts';
 import type { Selection } from './selection.ts';
-import { appliedAnnotation, finalizer, replicasAnnotation, revisionLabel, startedAnnotation } from './types.ts';
-import type {
-  ControllerRevision,
-  NodePool,
-  PoolStatus,
-  Workload,
-  WorkloadKind,
-  WorkloadSpec,
-  YurtAppSet,
-  YurtAppSetStatus,
-} from './types.ts';
-
-const defaultPoolDeadlineSeconds = 600;
+import { specProblem } from './spec-problem.ts';
+import { appliedAnnotation, finalizer, replicasAnnotation, revisionLabel } from './types.ts';
+import type { ControllerRevision, NodePool, Workload, YurtAppSet, YurtAppSetStatus } from './types.ts';
 
 export interface Observed {
   readonly appSet: YurtAppSet;
@@ -78,16 +64,6 @@ export type Action =
   | { readonly type: 'mark-lost'; readonly pool: string; readonly workload: Workload }
   | { readonly type: 'unmark-lost'; readonly workload: Workload }
   | { readonly type: 'delete'; readonly workload: Workload; readonly reason: string };
-
-/** A wanted pool with everything known of it. */
-export interface PoolView {
-  readonly pool: NodePool;
-  readonly workload: Workload | undefined;
-  readonly rendered: Rendered | undefined;
-  readonly progress: Progress | undefined;
-  readonly startedAt: string | undefined;
-  readonly rollout: PoolProgress;
-}
 
 export interface Plan {
   /** In this order; one that fails does not keep the others from being tried, except a revision that cannot be made. */
@@ -156,73 +132,6 @@ function planPools(observed: Observed, finalize: readonly Action[]): Plan {
   };
 }
 
-function viewOf(
-  observed: Observed,
-  pool: NodePool,
-  workload: Workload | undefined,
-  target: WorkloadSpec | undefined,
-  before: PoolStatus | undefined,
-): PoolView {
-  const { appSet, nowMs, refusals, settled } = observed;
-  const name = pool.metadata.name;
-  let rendered: Rendered | undefined;
-  let failure: string | undefined;
-  try {
-    if (target !== undefined) rendered = renderWorkload(appSet, target, pool, workload?.metadata.name);
-  } catch (error) {
-    if (!(error instanceof TemplateError)) throw error;
-    failure = error.message;
-  }
-  const refusal = refusals.get(name);
-  const isRefused = rendered !== undefined && refusal?.hash === rendered.hash;
-  if (isRefused) failure = refusal.message;
-  // A pool without status is one that nobody has counted yet.
-  const reachable = pool.status?.readyNodeNum !== 0;
-  const progress =
-    workload &&
-    progressOf(workload, {
-      nowMs,
-      poolDeadlineSeconds: appSet.spec.rollout?.poolDeadlineSeconds ?? defaultPoolDeadlineSeconds,
-      readyNodes: pool.status?.readyNodeNum,
-    });
-  const state = workloadState(workload, rendered, settled);
-  const startedAt = workload?.metadata.annotations?.[startedAnnotation];
-  // Pods that fail long after the rollout are no failure of the rollout.
-  const wasComplete = (before?.state === 'Complete' || before?.state === 'Degraded') && before.startedAt === startedAt;
-  const complete = progress?.complete === true || (progress !== undefined && state === 'current' && wasComplete);
-  // Where no node is ready nothing can have gone wrong with the template.
-  if (state === 'current' && reachable && !complete) failure ??= progress?.failure;
-  return {
-    pool,
-    workload,
-    rendered,
-    progress,
-    startedAt,
-    rollout: {
-      name,
-      reachable,
-      workload: state,
-      complete,
-      failure,
-      retry: isRefused && nowMs >= refusal.retryAtMs,
-    },
-  };
-}
-
-function workloadState(
-  workload: Workload | undefined,
-  rendered: Rendered | undefined,
-  settled: ReadonlySet<string>,
-): PoolProgress['workload'] {
-  if (workload === undefined) return 'missing';
-  if (workload.metadata.deletionTimestamp !== undefined) return 'leaving';
-  // What cannot be rendered stays as it is.
-  if (rendered === undefined) return 'current';
-  const applied = workload.metadata.annotations?.[appliedAnnotation];
-  if (applied !== undefined) return applied === rendered.hash ? 'current' : 'outdated';
-  return looksLike(workload, rendered.object) || settled.has(workload.metadata.uid ?? '') ? 'current' : 'outdated';
-}
-
 function poolActions(
   { workload, rendered, rollout: { name } }: PoolView,
   started: ReadonlySet<string>,
@@ -246,24 +155,6 @@ function poolActions(
   return wantsScale ? [{ type: 'scale', pool: name, workload, replicas: rendered.replicas }] : [];
 }
 
-/** What the annotation says: the number, or '' where the user leaves it to the cluster. */
-export function replicasNote(replicas: number | undefined): string {
-  return replicas === undefined ? '' : String(replicas);
-}
-
-/**
- * The replicas to send with a template: the user's if it is new or changed, else what is there, so that nobody's scaling is
- * undone; and always something, since a field that is no longer applied is removed and would fall back to 1.
- */
-export function replicasToApply(rendered: Rendered, existing: Workload | undefined): number | undefined {
-  if (existing === undefined) return rendered.replicas;
-  const { annotations } = existing.metadata;
-  const live = typeof existing.spec['replicas'] === 'number' ? existing.spec['replicas'] : undefined;
-  const isTakenOver = annotations?.[appliedAnnotation] === undefined;
-  const isChanged = annotations?.[replicasAnnotation] !== replicasNote(rendered.replicas);
-  return rendered.replicas !== undefined && isChanged && !isTakenOver ? rendered.replicas : live;
-}
-
 function planDeletion({ appSet, workloads }: Observed): Plan {
   const idle: Plan = { actions: [], view: undefined, lookAgainAtMs: undefined };
   const finalizers = appSet.metadata.finalizers ?? [];
@@ -275,72 +166,6 @@ function planDeletion({ appSet, workloads }: Observed): Plan {
     .filter((workload) => workload.metadata.deletionTimestamp === undefined)
     .map((workload): Action => ({ type: 'delete', workload, reason: 'the app set is being deleted' }));
   return { ...idle, actions };
-}
-
-/** The workload of each pool: with several (OpenYurt could make two) the one with our name, else the oldest. */
-function ownersOf(
-  targets: readonly NodePool[],
-  appSet: string,
-  workloads: readonly Workload[],
-): ReadonlyMap<string, Workload> {
-  const byPool = Map.groupBy(workloads, (workload) => poolOf(workload) ?? '');
-  const byName = new Map(workloads.map((workload) => [workload.metadata.name, workload]));
-  const owners = new Map<string, Workload>();
-  for (const { metadata } of targets) {
-    const name = workloadName(appSet, metadata.name);
-    const candidates = byPool.get(metadata.name) ?? [];
-    const age = (workload: Workload): string => workload.metadata.creationTimestamp ?? '';
-    const oldest = candidates.toSorted((a, b) => (age(a) < age(b) ? -1 : age(a) > age(b) ? 1 : 0))[0];
-    // By name also one whose labels somebody removed.
-    const owner = byName.get(name) ?? oldest;
-    if (owner !== undefined) owners.set(metadata.name, owner);
-  }
-  return owners;
-}
-
-function duplicates(workloads: readonly Workload[], owners: ReadonlyMap<string, Workload>): Workload[] {
-  const chosen = new Set(owners.values());
-  return workloads.filter(
-    (workload) =>
-      workload.metadata.deletionTimestamp === undefined && !chosen.has(workload) && owners.has(poolOf(workload) ?? ''),
-  );
-}
-
-/** What OpenYurt's CRD lets through and ours does not. */
-function specProblem({ appSet, workloads }: Observed): string | undefined {
-  const given = templateOf(appSet.spec?.workload?.workloadTemplate);
-  if (given === undefined)
-    return 'spec.workload.workloadTemplate needs exactly one of deploymentTemplate, statefulSetTemplate, daemonSetTemplate';
-  const other = workloads.find((workload): boolean => workload.kind !== given.kind);
-  if (other !== undefined) return kindProblem(other.kind, given.kind);
-  const maxPools = appSet.spec.rollout?.maxPools;
-  if (maxPools !== undefined && !/^([1-9]\d*|[1-9]\d?%|100%)$/.test(String(maxPools)))
-    return `spec.rollout.maxPools is '${maxPools}': it has to be a number of at least 1, or a share like 10%`;
-  const { nodepoolSelector, workload } = appSet.spec;
-  const tweaks = workload.workloadTweaks ?? [];
-  return (
-    selectorProblem('spec.nodepoolSelector', nodepoolSelector) ??
-    tweaks
-      .map((tweak, index) =>
-        selectorProblem(`spec.workload.workloadTweaks[${index}].nodepoolSelector`, tweak.nodepoolSelector),
-      )
-      .find((found) => found !== undefined)
-  );
-}
-
-function selectorProblem(field: string, selector: LabelSelector | undefined): string | undefined {
-  if (selector === undefined) return undefined;
-  try {
-    labelRequirements(selector);
-    return undefined;
-  } catch (error) {
-    if (error instanceof SelectorError) return `${field}.${error.message}`;
-    throw error;
-  }
-}
-
-function kindProblem(is: WorkloadKind, wanted: WorkloadKind): string {
-  return `spec.workload.workloadTemplate was a ${is}'s and is a ${wanted}'s now: make another YurtAppSet and delete this one`;
 }
 
 function nextLook(pools: readonly PoolView[], selection: Selection, { nowMs, refusals }: Observed): number | undefined {

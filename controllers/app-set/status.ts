@@ -1,5 +1,6 @@
 // The status of an app set and the Events that tell people of its changes, from what a plan saw.
-import type { Observed, PlanView, PoolView } from './plan.ts';
+import type { Observed, PlanView } from './plan.ts';
+import type { PoolView } from './pool-view.ts';
 import { revisionLabel } from './types.ts';
 import type { Condition, ConditionType, PoolStatus, YurtAppSetStatus } from './types.ts';
 

@@ -1,5 +1,5 @@
 // The bodies of what a plan writes to workloads.
-import { replicasNote, replicasToApply } from './plan.ts';
+import { replicasNote, replicasToApply } from './replicas.ts';
 import type { Action } from './plan.ts';
 import { rfc3339 } from './status.ts';
 import { appliedAnnotation, lostAnnotation, replicasAnnotation, revisionLabel, startedAnnotation } from './types.ts';

@@ -6,7 +6,7 @@ import { ApiError } from './errors.ts';
 import type { Objects } from './informer.ts';
 import { keyOf, type ApiObject, type Draft, type ObjectName, type Resource } from './resource.ts';
 
-export class SimulatedApi implements Pick<Api, 'create' | 'replace' | 'patch' | 'apply' | 'remove'> {
+export class SimulatedApi implements Pick<Api, 'get' | 'create' | 'replace' | 'patch' | 'apply' | 'remove'> {
   /** Every write that changed something, as `patch nodes/a`. */
   readonly writes: string[] = [];
   /** Called before each write; may throw, or change things first. */
@@ -45,6 +45,10 @@ export class SimulatedApi implements Pick<Api, 'create' | 'replace' | 'patch' | 
     if (object === undefined) return;
     if ((object.metadata.finalizers ?? []).length === 0) this.#of(resource).delete(keyOf(name));
     else this.put(resource, { ...object, metadata: { ...object.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } });
+  }
+
+  async get<T extends ApiObject>(resource: Resource, name: ObjectName): Promise<T | undefined> {
+    return this.#of(resource).get(keyOf(name)) as T | undefined;
   }
 
   async create<T extends ApiObject>(resource: Resource, object: Draft): Promise<T> {
@@ -102,6 +106,8 @@ export class SimulatedApi implements Pick<Api, 'create' | 'replace' | 'patch' | 
     const key = keyOf(object.metadata);
     this.#begin(`apply ${resource.resource}/${key}`);
     const before = this.#of(resource).get(key);
+    if (before !== undefined) this.#check(before, object.metadata);
+    else if (object.metadata.uid !== undefined) throw new ApiError(`${key} is not there`, 409, 'Conflict');
     const { uid, resourceVersion } = before?.metadata ?? {};
     const after = { ...object, metadata: { ...object.metadata, uid, resourceVersion } };
     if (before !== undefined && JSON.stringify(after) === JSON.stringify(before)) return before as T;

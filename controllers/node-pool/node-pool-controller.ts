@@ -16,8 +16,8 @@ const typeLabel = 'nodepool.openyurt.io/type';
 const settleMs = 100;
 /** A pool writes its status at most so often: a large one is a large object, whose nodes all change when a site returns. */
 const quietMs = (members: number): number => 200 + members / 5;
-/** And so often where it says nothing new: a change of the pool goes to its nodes one by one, and each would be a write more. */
-const wordsMs = 5_000;
+/** And so often where it only says which nodes are waited for: a change of the pool goes to its nodes one by one. */
+const wordsMs = 60_000;
 
 export function nodePoolController(parts: ControllerParts): Controller {
   const pools = parts.informers.of(nodePoolCollection);

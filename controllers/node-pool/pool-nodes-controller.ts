@@ -19,7 +19,8 @@ export function poolNodesController(parts: ControllerParts): Controller {
   return {
     name: 'pool-nodes',
     watches: [watchNodes(nodes, ({ key }) => [key]), watch(pools, (change) => nodesOfChange(change, nodes))],
-    workers: 8,
+    // Each node is one write, and a cluster that is taken over has thousands: slow answers must not be what they wait for.
+    workers: 32,
     reconcile: (key, signal) => reconciler.reconcile(key, signal),
   };
 }
