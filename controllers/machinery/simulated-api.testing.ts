@@ -9,8 +9,12 @@ import { keyOf, type ApiObject, type Draft, type ObjectName, type Resource } fro
 export class SimulatedApi implements Pick<Api, 'get' | 'create' | 'replace' | 'patch' | 'apply' | 'remove'> {
   /** Every write that changed something, as `patch nodes/a`. */
   readonly writes: string[] = [];
+  /** Every write that was asked for, also those that changed nothing or were refused. */
+  readonly asked: string[] = [];
   /** Called before each write; may throw, or change things first. */
   beforeWrite: (what: string) => void = () => undefined;
+  /** Called after each write; may throw, as when the answer is lost. */
+  afterWrite: (what: string) => void = () => undefined;
   readonly #collections = new Map<string, Map<string, ApiObject>>();
   #version = 0;
 
@@ -57,7 +61,7 @@ export class SimulatedApi implements Pick<Api, 'get' | 'create' | 'replace' | 'p
     this.#begin(`create ${resource.resource}/${key}`);
     if (this.#of(resource).has(key)) throw new ApiError(`${key} exists`, 409, 'AlreadyExists');
     this.put(resource, { ...object, metadata: { ...object.metadata, name } });
-    this.writes.push(`create ${resource.resource}/${key}`);
+    this.#end(`create ${resource.resource}/${key}`);
     return this.#of(resource).get(key) as T;
   }
 
@@ -72,7 +76,7 @@ export class SimulatedApi implements Pick<Api, 'get' | 'create' | 'replace' | 'p
     const { resourceVersion } = object.metadata;
     this.#check(this.#existing(resource, object.metadata), { resourceVersion });
     this.put(resource, object);
-    this.writes.push(what);
+    this.#end(what);
     return this.#of(resource).get(keyOf(object.metadata)) as T;
   }
 
@@ -94,8 +98,8 @@ export class SimulatedApi implements Pick<Api, 'get' | 'create' | 'replace' | 'p
     const after = { ...patched, metadata: { ...patched.metadata, resourceVersion: before.metadata.resourceVersion } };
     if (JSON.stringify(after) === JSON.stringify(before)) return before as T;
     this.put(resource, after);
-    this.writes.push(what);
     if (after.metadata.deletionTimestamp !== undefined) this.delete(resource, name);
+    this.#end(what);
     return (this.#of(resource).get(keyOf(name)) ?? after) as T;
   }
 
@@ -112,7 +116,7 @@ export class SimulatedApi implements Pick<Api, 'get' | 'create' | 'replace' | 'p
     const after = { ...object, metadata: { ...object.metadata, uid, resourceVersion } };
     if (before !== undefined && JSON.stringify(after) === JSON.stringify(before)) return before as T;
     this.put(resource, object as unknown as ApiObject);
-    this.writes.push(`apply ${resource.resource}/${key}`);
+    this.#end(`apply ${resource.resource}/${key}`);
     return this.#of(resource).get(key) as T;
   }
 
@@ -122,7 +126,7 @@ export class SimulatedApi implements Pick<Api, 'get' | 'create' | 'replace' | 'p
     if (before === undefined) return false;
     this.#check(before, preconditions);
     this.delete(resource, name);
-    this.writes.push(`delete ${resource.resource}/${keyOf(name)}`);
+    this.#end(`delete ${resource.resource}/${keyOf(name)}`);
     return true;
   }
 
@@ -146,7 +150,13 @@ export class SimulatedApi implements Pick<Api, 'get' | 'create' | 'replace' | 'p
       throw new ApiError(`${metadata.name} was changed`, 409, 'Conflict');
   }
 
+  #end(what: string): void {
+    this.writes.push(what);
+    this.afterWrite(what);
+  }
+
   #begin(what: string): void {
+    this.asked.push(what);
     this.beforeWrite(what);
   }
 }

@@ -33,11 +33,11 @@ class Bench {
   /** Gives how many rounds wrote something; fails after `most`. */
   async settle(most: number): Promise<number> {
     for (let round = 0; round < most; round += 1) {
-      const before = this.api.writes.length;
+      const before = this.api.asked.length;
       await this.round();
-      if (this.api.writes.length === before) return round;
+      if (this.api.asked.length === before) return round;
     }
-    throw new Error(`still writing after ${most} rounds: ${this.api.writes.slice(-5).join('; ')}`);
+    throw new Error(`still writing after ${most} rounds: ${this.api.asked.slice(-5).join('; ')}`);
   }
 
   /** Of a pool, as its nodes read it. */

@@ -53,14 +53,14 @@ class Bench {
     await (at === 'node' ? this.#node : this.#pool).reconcile(name, signal);
   }
 
-  /** Rounds until nothing is written; fails when that takes more than `most`. */
+  /** Rounds until nothing is asked to be written; fails when that takes more than `most`. */
   async settle(most = 5): Promise<void> {
     for (let round = 0; round < most; round += 1) {
-      const before = this.api.writes.length;
+      const before = this.api.asked.length;
       await this.round(round % 2 === 1);
-      if (this.api.writes.length === before) return;
+      if (this.api.asked.length === before) return;
     }
-    throw new Error(`still writing after ${most} rounds: ${this.api.writes.slice(-5).join('; ')}`);
+    throw new Error(`still writing after ${most} rounds: ${this.api.asked.slice(-5).join('; ')}`);
   }
 
   #newPool(): NodePoolReconciler {
