@@ -62,10 +62,13 @@ function essence(object: ApiObject): unknown {
     managedFields: _fields,
     resourceVersion: _version,
     generation: _generation,
+    annotations = {},
     ...metadata
-  } = object.metadata as object as Record<string, unknown>;
+  } = object.metadata as object as Record<string, unknown> & { annotations?: Record<string, string> };
+  // The API server counts in it what a DaemonSet's template was changed.
+  const { 'deprecated.daemonset.template.generation': _count, ...others } = annotations;
   const { status: _status, ...rest } = object as ApiObject & { status?: unknown };
-  return { ...rest, metadata };
+  return { ...rest, metadata: { ...metadata, annotations: others } };
 }
 
 /** Paths of values that are not the same. */
