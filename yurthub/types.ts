@@ -88,7 +88,10 @@ export interface UpstreamReply {
 export interface UpstreamStream {
   readonly statusCode: number;
   readonly headers: Headers;
-  /** Decoded (never gzip). Ends cleanly, or throws CloudUnreachableError when the connection is lost. */
+  /**
+   * Decoded (never gzip). Ends cleanly, or throws CloudUnreachableError when the connection is lost. A piece is good until the next
+   * is asked for: who keeps some of it copies that.
+   */
   readonly body: AsyncIterable<Buffer>;
 }
 
@@ -97,6 +100,8 @@ export interface StreamTap {
   head(statusCode: number, headers: Headers): void;
   /** The stream goes on when the promise has resolved. */
   chunk(bytes: Buffer): Promise<void>;
+  /** Whether it is done with all the chunks that it was given. */
+  readonly settled: boolean;
 }
 
 export interface ForwardOutcome {

@@ -49,7 +49,7 @@ export class Asker {
 }
 
 /** Longer than any answer of the table takes: whoever waits for ever holds up the others. */
-const patienceMs = 20_000;
+const patienceMs = 60_000;
 
 async function within<T>(answer: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

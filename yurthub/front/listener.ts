@@ -13,6 +13,7 @@ import type { Exchange, ExchangeHooks } from './exchange.ts';
 import { H1Exchange } from './h1-exchange.ts';
 import { PlainConnection } from './http1/plain-connection.ts';
 import { RequestFieldNames } from './http1/plain-head.ts';
+import { BatchBlocks } from '../http2/batch-blocks.ts';
 import { Connection } from './http2/connection.ts';
 import type { FrontMetrics } from './metrics.ts';
 import { refuse } from './upgrade.ts';
@@ -61,6 +62,7 @@ export class Listener {
   readonly #plain = new Set<PlainConnection>();
   readonly #names = new RequestFieldNames();
   readonly #connections = new Set<Connection>();
+  readonly #batches = new BatchBlocks();
 
   constructor(parts: ListenerParts, settings: ListenerSettings) {
     this.#parts = parts;
@@ -161,7 +163,7 @@ export class Listener {
   #onSecure(socket: TLSSocket, handOver: (socket: TLSSocket) => void): void {
     if (socket.alpnProtocol === 'h2') {
       const { clock, metrics, onExchange } = this.#parts;
-      const parts = { clock, onExchange, onMalformed: () => metrics.malformed.inc() };
+      const parts = { clock, batches: this.#batches, onExchange, onMalformed: () => metrics.malformed.inc() };
       const connection = new Connection(socket, parts, connectionSettings);
       this.#connections.add(connection);
       socket.once('close', () => this.#connections.delete(connection));

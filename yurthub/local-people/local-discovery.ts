@@ -102,7 +102,7 @@ export class LocalDiscovery {
     for await (const chunk of body) {
       bytes += chunk.length;
       if (bytes > maxBodyBytes) throw new Error(`${target} is larger than ${maxBodyBytes} bytes`);
-      chunks.push(chunk);
+      chunks.push(Buffer.from(chunk));
     }
     if (statusCode !== 200) return undefined;
     const captured = Buffer.concat(chunks);

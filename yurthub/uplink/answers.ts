@@ -3,7 +3,7 @@ import { gunzip } from 'node:zlib';
 import { BodyTooLargeError } from '../errors.ts';
 import type { ForwardOutcome, Headers, HubResponse, UpstreamReply } from '../types.ts';
 import { headerValue } from '../../runtime/headers.ts';
-import type { AnswerSink, Exchange, ExchangeFailure } from './exchange.ts';
+import type { AnswerSink, ChunkHold, Exchange, ExchangeFailure } from './exchange.ts';
 
 /** A sink whose answer may also break before its head, where another attempt can still be made. */
 export interface Answer<T> extends AnswerSink {
@@ -71,7 +71,8 @@ export class ForwardAnswer implements Answer<ForwardOutcome> {
     this.#response.head(statusCode, headers);
   }
 
-  data(chunk: Buffer): boolean {
+  data(arrived: Buffer, hold: ChunkHold): boolean {
+    const chunk = hold === 'given' ? arrived : Buffer.from(arrived);
     this.#capture(chunk);
     this.#bytesLeft -= chunk.length;
     if (this.#bytesLeft === 0 && chunk.length <= maxJoinedBytes) {
@@ -164,14 +165,14 @@ export class WholeAnswer implements Answer<UpstreamReply> {
     this.#headers = headers;
   }
 
-  data(chunk: Buffer): boolean {
+  data(chunk: Buffer, hold: ChunkHold): boolean {
     this.#bytes += chunk.length;
     if (this.#bytes > this.#maxBodyBytes) {
       this.exchange?.abort();
       this.#settle.reject(new BodyTooLargeError(this.#maxBodyBytes));
       return false;
     }
-    this.#chunks.push(chunk);
+    this.#chunks.push(hold === 'given' ? chunk : Buffer.from(chunk));
     return true;
   }
 

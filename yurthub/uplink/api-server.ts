@@ -1,6 +1,7 @@
 // Everything that leads to one API server: its connections in both lanes, and the state of the path.
 import type { OnReadOpts } from 'node:net';
 import type { Clock } from '../../runtime/clock.ts';
+import { BatchBlocks } from '../http2/batch-blocks.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Headers, Lane } from '../types.ts';
 import { abortable } from './abortable.ts';
@@ -8,16 +9,16 @@ import { isGatewayCode, isStatusBody, maxStatusBytes } from './kubernetes-status
 import { lossReasonOf, type PathStatus } from './cloud-state.ts';
 import type { Credentials } from './credentials.ts';
 import { dialTls, type Dialled, type DialTarget } from './dial.ts';
-import type { AnswerSink, Exchange, ExchangeFailure, Outgoing } from './exchange.ts';
+import type { AnswerSink, ChunkHold, Exchange, ExchangeFailure, Outgoing } from './exchange.ts';
 import { GatewayError } from './gateway-filter.ts';
-import { requestHeaders } from './headers.ts';
 import type { UplinkMetrics } from './metrics.ts';
-import { isRepeatable, sharesSession } from './request-plan.ts';
+import { isRepeatable, isWatch, sharesSession } from './request-plan.ts';
 import { PathMonitor, type MonitoredPath } from './path-monitor.ts';
 import type { RelayWay } from './relay.ts';
+import { SessionInput } from './session-input.ts';
 import { SessionPool } from './session-pool.ts';
+import type { SessionRequest } from './session-request.ts';
 import type { UplinkSettings } from './settings.ts';
-import { streamExchange } from './stream-exchange.ts';
 import { StreamSession } from './stream-session.ts';
 import { UnaryPool, type ConnectionTaker } from './unary-pool.ts';
 
@@ -48,7 +49,6 @@ export class ApiServer implements MonitoredPath {
   readonly #parts: ApiServerParts;
   readonly #settings: UplinkSettings;
   readonly #target: DialTarget;
-  readonly #origin: string;
   readonly #unary: Record<Lane, UnaryPool>;
   readonly #sessions: Record<Lane, SessionPool>;
   /** When the last unary request began, and how many streams under way are no watches. */
@@ -56,6 +56,9 @@ export class ApiServer implements MonitoredPath {
     node: { lastUnaryMs: -Infinity, lists: 0 },
     bearer: { lastUnaryMs: -Infinity, lists: 0 },
   };
+  /** Of all sessions: what they read, and what they write. */
+  readonly #input = new SessionInput();
+  readonly #batches = new BatchBlocks();
   readonly #monitor: PathMonitor;
   /** Requests without a head yet, oldest first. */
   readonly #unanswered = new Set<Attempt>();
@@ -64,7 +67,7 @@ export class ApiServer implements MonitoredPath {
   #heardMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: ApiServerParts, settings: UplinkSettings, url: string) {
-    const { protocol, hostname, host, port, origin } = new URL(url);
+    const { protocol, hostname, host, port } = new URL(url);
     if (protocol !== 'https:') throw new TypeError(`${url} is not an https URL`);
     this.name = parts.way === 'own' ? host : `${host} through a peer`;
     this.#authority = host;
@@ -75,7 +78,6 @@ export class ApiServer implements MonitoredPath {
       port: port === '' ? 443 : Number(port),
       serverName: settings.tlsServerName,
     };
-    this.#origin = origin;
     const unary = (lane: Lane): UnaryPool =>
       new UnaryPool(
         { clock: parts.clock, host, dial: (onread) => this.#dial(lane, 'unary', this.#stop.signal, onread) },
@@ -191,7 +193,7 @@ export class ApiServer implements MonitoredPath {
   }
 
   async #confirmLoss(): Promise<boolean> {
-    const question = this.#readyz(() => this.#sessions.node.request(this.#readyzHeaders, this.#stop.signal));
+    const question = this.#readyz((ask) => this.#sessions.node.use(ask, this.#stop.signal));
     // Answers nothing: as lost as one that answers 503, and the client has waited long enough.
     const controller = new AbortController();
     const timer = this.#parts.clock.after(this.#settings.dialTimeoutMs, () =>
@@ -228,7 +230,7 @@ export class ApiServer implements MonitoredPath {
       const timer = this.#parts.clock.after(this.#settings.dialTimeoutMs, onAbort);
       try {
         signal.throwIfAborted();
-        await this.#readyz(() => Promise.resolve(session.request(this.#readyzHeaders)));
+        await this.#readyz((ask) => Promise.resolve(ask(session)));
       } finally {
         timer.cancel();
         signal.removeEventListener('abort', onAbort);
@@ -334,22 +336,20 @@ export class ApiServer implements MonitoredPath {
   ): Promise<StreamSession> {
     const { credentials, clock } = this.#parts;
     const { maxStreamsPerSession, streamWindowBytes, sessionWindowBytes, dialTimeoutMs } = this.#settings;
+    const input = this.#input.open();
     const { socket, roundTripMs } = await dial({
       secureContext: credentials.context(lane),
       alpn: 'h2',
       timeoutMs: dialTimeoutMs,
       clock,
       signal,
+      onread: input.onread,
     });
     this.#monitor.measured(roundTripMs);
     const timer = clock.after(dialTimeoutMs, () => socket.destroy());
+    const settings = { maxStreams: maxStreamsPerSession, streamWindowBytes, sessionWindowBytes };
     try {
-      return await StreamSession.start(
-        this.#origin,
-        socket,
-        { maxStreams: maxStreamsPerSession, streamWindowBytes, sessionWindowBytes },
-        signal,
-      );
+      return await StreamSession.start(this.#authority, { socket, input }, this.#batches, settings, signal);
     } finally {
       timer.cancel();
     }
@@ -362,23 +362,18 @@ export class ApiServer implements MonitoredPath {
     });
   }
 
-  get #readyzHeaders(): Record<string, string> {
-    return { ':method': 'GET', ':path': '/readyz', ':scheme': 'https', ':authority': this.#authority };
-  }
-
   /** Resolves when an API server has answered, with whatever status; rejects with GatewayError when something else has. */
-  async #readyz(open: () => Promise<ReturnType<StreamSession['request']>>): Promise<void> {
-    const stream = await open();
-    await new Promise<void>((resolve, reject) => {
+  #readyz(use: (ask: (session: StreamSession) => Exchange) => Promise<Exchange>): Promise<void> {
+    return new Promise((resolve, reject) => {
       let statusCode = 0;
       const chunks: Buffer[] = [];
       let bytes = 0;
-      streamExchange(stream, {
+      const answer: AnswerSink = {
         ...ignoring,
         head: (code) => void (statusCode = code),
         data: (chunk) => {
           bytes += chunk.length;
-          if (bytes <= maxStatusBytes) chunks.push(chunk);
+          if (bytes <= maxStatusBytes) chunks.push(Buffer.from(chunk));
           return true;
         },
         end: () => {
@@ -386,7 +381,9 @@ export class ApiServer implements MonitoredPath {
           else reject(new GatewayError(statusCode));
         },
         fail: ({ error }) => reject(error),
-      });
+      };
+      const request = this.#sessionRequest({ method: 'GET', target: '/readyz', headers: {} }, undefined);
+      use((session) => session.request(request, answer)).catch(reject);
     });
   }
 
@@ -426,28 +423,24 @@ export class ApiServer implements MonitoredPath {
   /** A body is one that `sharesSession` took. */
   #sendStream(request: Outgoing, attempt: Attempt): void {
     const body = Buffer.isBuffer(request.body) ? request.body : undefined;
-    const headers = {
-      ...requestHeaders(request.headers),
-      ...(body === undefined ? {} : { 'content-length': String(body.length) }),
-      ':method': request.method,
-      ':path': request.target,
-      ':scheme': 'https',
-      ':authority': this.#authority,
-    };
     const lane = this.#lanes[request.lane];
-    const isList = body === undefined && !/[?&]watch=(1|t|true)(&|$)/i.test(request.target);
-    abortable(this.#sessions[request.lane].request(headers, attempt.signal, body), this.#stop.signal).then(
-      (stream) => {
-        if (isList) {
-          lane.lists += 1;
-          stream.once('close', () => void (lane.lists -= 1));
-        }
-        const exchange = streamExchange(stream, attempt);
+    if (body === undefined && !isWatch(request.target)) {
+      lane.lists += 1;
+      attempt.onOver(() => void (lane.lists -= 1));
+    }
+    const start = (session: StreamSession): Exchange => session.request(this.#sessionRequest(request, body), attempt);
+    abortable(this.#sessions[request.lane].use(start, attempt.signal), this.#stop.signal).then(
+      (exchange) => {
         if (attempt.over) exchange.abort();
         else attempt.carriedBy(exchange);
       },
       (error: Error) => attempt.fail({ error, sent: false, reused: false }),
     );
+  }
+
+  #sessionRequest(request: Pick<Outgoing, 'method' | 'target' | 'headers'>, body: Buffer | undefined): SessionRequest {
+    const { method, target, headers } = request;
+    return { method, target, authority: this.#authority, headers, body };
   }
 }
 
@@ -469,6 +462,7 @@ class Attempt implements Exchange, AnswerSink {
   mayBeForgotten = false;
   #controller: AbortController | undefined;
   #leave: (() => void) | undefined;
+  #whenOver: (() => void) | undefined;
   #exchange: Exchange | undefined;
   #over = false;
 
@@ -489,6 +483,11 @@ class Attempt implements Exchange, AnswerSink {
   onGivenUp(leave: () => void): void {
     if (this.#over) leave();
     else this.#leave = leave;
+  }
+
+  /** Calls back when it is over, however it ended. */
+  onOver(listener: () => void): void {
+    this.#whenOver = listener;
   }
 
   /** Aborts when the attempt is over before it has a connection. Made when asked for: unary requests have no use for it. */
@@ -534,9 +533,9 @@ class Attempt implements Exchange, AnswerSink {
     if (!this.#over) this.#target.head(statusCode, headers);
   }
 
-  data(chunk: Buffer): boolean {
+  data(chunk: Buffer, hold: ChunkHold): boolean {
     this.#heard();
-    return this.#over || this.#target.data(chunk);
+    return this.#over || this.#target.data(chunk, hold);
   }
 
   end(trailers: Headers | undefined): void {
@@ -553,6 +552,7 @@ class Attempt implements Exchange, AnswerSink {
     this.#unanswered.delete(this);
     this.#controller?.abort();
     this.#leave?.();
+    this.#whenOver?.();
     return true;
   }
 }

@@ -10,12 +10,15 @@ export interface Outgoing {
   readonly lane: Lane;
 }
 
+/** Whether a chunk is the receiver's, or good only until the call returns: who keeps it copies it. */
+export type ChunkHold = 'given' | 'lent';
+
 /** Receives one answer. After `end`, `fail` or an abort nothing more is called. */
 export interface AnswerSink {
   interim(statusCode: number, headers: Headers): void;
   head(statusCode: number, headers: Headers): void;
-  /** False stops the flow until `resume`. */
-  data(chunk: Buffer): boolean;
+  /** False stops the flow until `resume`; what is under way comes all the same. */
+  data(chunk: Buffer, hold: ChunkHold): boolean;
   end(trailers: Headers | undefined): void;
   fail(failure: ExchangeFailure): void;
 }

@@ -2,7 +2,7 @@
 // One without is either a load balancer's, and the cloud is lost, or the answer of something behind the API server (an
 // aggregated API, a proxied pod): asking the API server about itself tells which.
 import type { Headers } from '../types.ts';
-import type { AnswerSink, Exchange, ExchangeFailure } from './exchange.ts';
+import type { AnswerSink, ChunkHold, Exchange, ExchangeFailure } from './exchange.ts';
 import { isGatewayCode, isStatusBody, maxStatusBytes } from './kubernetes-status.ts';
 import { headerValue } from '../../runtime/headers.ts';
 
@@ -49,10 +49,10 @@ export class GatewayFilter implements AnswerSink {
     else this.#sink.head(statusCode, headers);
   }
 
-  data(chunk: Buffer): boolean {
+  data(chunk: Buffer, hold: ChunkHold): boolean {
     const held = this.#held;
-    if (held === undefined) return this.#sink.data(chunk);
-    held.chunks.push(chunk);
+    if (held === undefined) return this.#sink.data(chunk, hold);
+    held.chunks.push(hold === 'given' ? chunk : Buffer.from(chunk));
     held.bytes += chunk.length;
     if (held.bytes <= maxStatusBytes) return true;
     this.#ask();
@@ -103,7 +103,7 @@ export class GatewayFilter implements AnswerSink {
     this.#held = undefined;
     this.#sink.head(held.statusCode, held.headers);
     let flowing = true;
-    for (const chunk of held.chunks) flowing = this.#sink.data(chunk);
+    for (const chunk of held.chunks) flowing = this.#sink.data(chunk, 'given');
     if (this.#ended !== undefined) this.#sink.end(this.#ended.trailers);
     else if (flowing) this.#sink.exchange?.resume();
   }

@@ -27,7 +27,7 @@ import { GatewayFilter } from './gateway-filter.ts';
 import { countRequest, type RequestOutcome, type UplinkMetrics } from './metrics.ts';
 import { noRelay, type RelayWay } from './relay.ts';
 import { RelayedServers } from './relayed-servers.ts';
-import { holdsBody, planRetry, transportOf } from './request-plan.ts';
+import { holdsBody, isWatch, planRetry, transportOf } from './request-plan.ts';
 import { chooseServer, newStanding, standingAfter, type ServerStanding } from './server-choice.ts';
 import type { UplinkSettings } from './settings.ts';
 import { StreamedAnswer } from './streamed-answer.ts';
@@ -214,7 +214,10 @@ export class HubUplink implements Uplink {
     const { 'content-encoding': encoding, 'content-length': _length, ...others } = headers;
     tap?.head(statusCode, headers);
     const tapped = tap === undefined ? body : tappedBody(body, tap);
-    if (encoding !== 'gzip') return { statusCode, headers, body: tapped };
+    if (encoding !== 'gzip') {
+      if (!isWatch(request.target)) body.reuse(() => tap?.settled ?? true);
+      return { statusCode, headers, body: tapped };
+    }
     const plain = pipeline(tapped, createGunzip({ chunkSize: 64 << 10 }), () => undefined);
     // A reader that leaves early closes what it reads from; the pipeline would notice at the next bytes only.
     plain.once('close', () => void body.return());

@@ -15,6 +15,11 @@ export function transportOf(request: Pick<HubRequest, 'method' | 'target' | 'inf
   return info.subresource === 'log' && isTrue(info.query.get('follow')) ? 'stream' : 'unary';
 }
 
+/** Whether a GET for a collection goes on for minutes. */
+export function isWatch(target: string): boolean {
+  return /[?&]watch=(1|t|true)(&|$)/i.test(target);
+}
+
 /**
  * Whether a unary request goes over the session of the watches: a small write after a pause, as the renewal of a Lease is. There it
  * costs a third of the bytes that HTTP/1.1 does, whose headers are sent in full each time, and needs no connection of its own

@@ -1,6 +1,5 @@
 // The HTTP/2 sessions to one API server in one lane. An API server allows 100 streams per connection; the next
 // session is opened when those are taken.
-import type http2 from 'node:http2';
 import { abortable } from './abortable.ts';
 import type { StreamSession } from './stream-session.ts';
 
@@ -19,15 +18,11 @@ export class SessionPool {
     return this.#sessions;
   }
 
-  /** A request on a session with room. Rejects with the error of dialling, or with the signal's reason. */
-  async request(
-    headers: http2.OutgoingHttpHeaders,
-    signal: AbortSignal,
-    body?: Buffer,
-  ): Promise<http2.ClientHttp2Stream> {
+  /** Lets `start` use a session with room. Rejects with the error of dialling, with the signal's reason, or with what `start` throws. */
+  async use<T>(start: (session: StreamSession) => T, signal: AbortSignal): Promise<T> {
     for (;;) {
       signal.throwIfAborted();
-      for (const session of this.#sessions) if (session.usable) return session.request(headers, body);
+      for (const session of this.#sessions) if (session.usable) return start(session);
       await abortable(this.open(), signal);
     }
   }

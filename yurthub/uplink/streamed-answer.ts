@@ -1,14 +1,19 @@
 // An answer whose body is read at the reader's pace. The API server sends a list object by object, 4 KB at a time, so the
 // reader gets all that has come in one turn of the event loop as one piece: what costs time is the number of pieces. And it
-// gets one piece per turn, so that other requests have theirs in between.
+// gets one piece per turn, so that other requests have theirs in between. A large answer is gathered in blocks that are used again: new
+// memory for all of it would have V8 mark its whole heap several times.
 import type { Headers } from '../types.ts';
 import { BrokenExchange, type Answer } from './answers.ts';
-import type { Exchange, ExchangeFailure } from './exchange.ts';
+import type { ChunkHold, Exchange, ExchangeFailure } from './exchange.ts';
 
 /** Reading stops while more than this waits. */
 const highWaterBytes = 256 << 10;
-/** What is worked on without a pause. */
+/** What is worked on without a pause; the size of a block. */
 const maxPieceBytes = 128 << 10;
+/** An answer is large beyond this. */
+const largeBytes = 256 << 10;
+/** One is filled while another is read and a third is on its way to a client. */
+const keptBlocks = 3;
 
 export interface StreamedReply {
   readonly statusCode: number;
@@ -44,8 +49,8 @@ export class StreamedAnswer implements Answer<StreamedReply> {
     this.#settle.resolve({ statusCode, headers, body: this.#body });
   }
 
-  data(chunk: Buffer): boolean {
-    return this.#body?.push(chunk) ?? true;
+  data(chunk: Buffer, hold: ChunkHold): boolean {
+    return this.#body?.push(chunk, hold) ?? true;
   }
 
   end(): void {
@@ -67,6 +72,16 @@ export class StreamedBody implements AsyncIterableIterator<Buffer, undefined> {
   readonly #exchange: Exchange;
   readonly #closed = Promise.withResolvers<void>();
   #chunks: Buffer[] = [];
+  /** Behind the chunks: a block that is being filled. */
+  #block: Buffer | undefined;
+  #blockBytes = 0;
+  readonly #spare: Buffer[] = [];
+  /** What the reader has. */
+  #given: Buffer | undefined;
+  #isFree: (() => boolean) | undefined;
+  /** Arrived since the beginning, as far as it takes to tell whether it is large. */
+  #total = 0;
+  /** Not given to the reader. */
   #bytes = 0;
   #paused = false;
   /** How it ended, and whether the reader has been told. */
@@ -87,13 +102,29 @@ export class StreamedBody implements AsyncIterableIterator<Buffer, undefined> {
     return this;
   }
 
+  /**
+   * The memory of a piece may be used again when the next is asked for, if `isFree` says then that nobody else reads it. Not for watches: a
+   * block for each would be a lot.
+   */
+  reuse(isFree: () => boolean): void {
+    this.#isFree = isFree;
+  }
+
   /** False when reading has to stop until `resume`. */
-  push(chunk: Buffer): boolean {
+  push(chunk: Buffer, hold: ChunkHold): boolean {
     if (this.#end !== undefined) return true;
-    this.#chunks.push(chunk);
+    if (hold === 'given') {
+      this.#closeBlock();
+      this.#chunks.push(chunk);
+    } else if (this.#isFree !== undefined && this.#total > largeBytes) this.#gather(chunk);
+    else {
+      this.#chunks.push(Buffer.from(chunk));
+      this.#total += chunk.length;
+    }
     this.#bytes += chunk.length;
     this.#wake?.();
-    this.#paused = this.#bytes > highWaterBytes;
+    // What was under way still comes, and does not set it going again: `resume` does.
+    if (this.#bytes > highWaterBytes) this.#paused = true;
     return !this.#paused;
   }
 
@@ -118,6 +149,7 @@ export class StreamedBody implements AsyncIterableIterator<Buffer, undefined> {
         this.#wake = resolve;
       });
     this.#wake = undefined;
+    this.#takeBack();
     // What else has come with it joins, and others have their turn.
     if (!this.#over) await new Promise((resolve) => setImmediate(resolve));
     if (this.#bytes > 0) return { done: false, value: this.#take() };
@@ -136,7 +168,25 @@ export class StreamedBody implements AsyncIterableIterator<Buffer, undefined> {
     return Promise.resolve({ done: true, value: undefined });
   }
 
+  #gather(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length;) {
+      this.#block ??= this.#spare.pop() ?? Buffer.allocUnsafeSlow(maxPieceBytes);
+      const copied = chunk.copy(this.#block, this.#blockBytes, at);
+      at += copied;
+      this.#blockBytes += copied;
+      if (this.#blockBytes === maxPieceBytes) this.#closeBlock();
+    }
+  }
+
+  #closeBlock(): void {
+    if (this.#block === undefined) return;
+    this.#chunks.push(this.#block.subarray(0, this.#blockBytes));
+    this.#block = undefined;
+    this.#blockBytes = 0;
+  }
+
   #take(): Buffer {
+    if (this.#chunks.length === 0) this.#closeBlock();
     let count = 0;
     let bytes = 0;
     while (count < this.#chunks.length && (count === 0 || bytes + this.#at(count).length <= maxPieceBytes))
@@ -147,7 +197,16 @@ export class StreamedBody implements AsyncIterableIterator<Buffer, undefined> {
       this.#paused = false;
       this.#exchange.resume();
     }
-    return taken.length === 1 ? (taken[0] as Buffer) : Buffer.concat(taken, bytes);
+    this.#given = taken.length === 1 ? (taken[0] as Buffer) : Buffer.concat(taken, bytes);
+    return this.#given;
+  }
+
+  /** The reader is done with its piece: a block may be filled again, unless somebody else still reads it. */
+  #takeBack(): void {
+    const buffer = this.#given?.buffer;
+    this.#given = undefined;
+    if (buffer?.byteLength !== maxPieceBytes || this.#spare.length >= keptBlocks || this.#isFree?.() !== true) return;
+    this.#spare.push(Buffer.from(buffer));
   }
 
   #at(index: number): Buffer {
@@ -156,6 +215,8 @@ export class StreamedBody implements AsyncIterableIterator<Buffer, undefined> {
 
   #drop(): void {
     this.#chunks = [];
+    this.#block = undefined;
+    this.#blockBytes = 0;
     this.#bytes = 0;
   }
 

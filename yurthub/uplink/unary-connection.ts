@@ -238,7 +238,7 @@ class UnaryExchange implements Exchange {
   }
 
   data(chunk: Buffer): boolean {
-    return this.over || this.#sink.data(chunk);
+    return this.over || this.#sink.data(chunk, 'given');
   }
 
   end(trailers: Headers | undefined): void {

@@ -73,6 +73,10 @@ export class FirstListClient implements StreamTap {
     timer.cancel();
   }
 
+  get settled(): boolean {
+    return this.#response.queuedBytes === 0;
+  }
+
   end(): void {
     if (this.#state !== 'sending') return;
     this.#state = 'over';

@@ -45,8 +45,8 @@ export class FirstListLoad implements ListLoad {
     }
     for (const item of items) {
       const { uid, resourceVersion } = item;
-      // What stays in memory must not pin the items that came with it.
-      const bytes = this.members.resident ? Buffer.from(item.bytes) : item.bytes;
+      // The memory that it came in is used again, and what stays must not pin what came with it.
+      const bytes = Buffer.from(item.bytes);
       this.members.set(memberKey(item.namespace, item.name), uid, resourceVersion, bytes);
       this.#waiting.push({ ...item, bytes });
       this.#waitingBytes += bytes.length;

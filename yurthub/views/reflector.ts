@@ -495,7 +495,7 @@ async function readAll(stream: UpstreamStream, maxBytes: number): Promise<Buffer
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of stream.body) {
-    chunks.push(chunk);
+    chunks.push(Buffer.from(chunk));
     length += chunk.length;
     if (length >= maxBytes) break; // whoever goes on for ever is not read for ever
   }

@@ -1,6 +1,6 @@
 // Heads as they are written, for a connection that remembers the last ones.
 import { AnswerBlocks } from './answer-block.ts';
-import { HpackDecoder } from './hpack-decoder.ts';
+import { HpackDecoder } from '../../http2/hpack-decoder.ts';
 
 const read = (block: string): string[] =>
   new HpackDecoder().decode(Buffer.from(block, 'latin1')).map(({ name, value }) => `${name}: ${value}`);

@@ -5,8 +5,8 @@ import tls from 'node:tls';
 import fc from 'fast-check';
 import { h2Connect, h2Request, startFront, type FrontFixture } from '../front-fixture.ts';
 import type { FrontParts } from '../front.ts';
-import { ErrorCode } from './errors.ts';
-import { Flag, frame, FrameType, numbersFrame, preface, Setting, settingsFrame } from './frames.ts';
+import { ErrorCode } from '../../http2/errors.ts';
+import { Flag, frame, FrameType, numbersFrame, preface, Setting, settingsFrame } from '../../http2/frames.ts';
 
 interface Frame {
   readonly type: number;

@@ -5,7 +5,8 @@ import type { Clock, Timer } from '../../../runtime/clock.ts';
 import type { Exchange, ExchangeHooks } from '../exchange.ts';
 import { Allowance } from './allowance.ts';
 import { AnswerBlocks } from './answer-block.ts';
-import { ConnectionError, ErrorCode } from './errors.ts';
+import type { BatchBlocks } from '../../http2/batch-blocks.ts';
+import { ConnectionError, ErrorCode, frameSize, protocol } from '../../http2/errors.ts';
 import {
   defaultWindowBytes,
   Flag,
@@ -17,14 +18,16 @@ import {
   numbersFrame,
   Setting,
   settingsFrame,
-} from './frames.ts';
-import { HpackDecoder, type Field } from './hpack-decoder.ts';
+  unpadded,
+} from '../../http2/frames.ts';
+import { HpackDecoder, type Field } from '../../http2/hpack-decoder.ts';
 import { areTrailers, requestHead } from './request-fields.ts';
-import { Sender } from './sender.ts';
+import { Sender } from '../../http2/sender.ts';
 import { Stream, type StreamOwner } from './stream.ts';
 
 export interface ConnectionParts {
   readonly clock: Clock;
+  readonly batches: BatchBlocks;
   readonly onExchange: (make: (hooks: ExchangeHooks) => Exchange) => void;
   /** A request, or a connection, was refused as malformed. */
   readonly onMalformed: () => void;
@@ -83,7 +86,7 @@ export class Connection implements StreamOwner {
 
   constructor(socket: TLSSocket, parts: ConnectionParts, settings: ConnectionSettings) {
     this.socket = socket;
-    this.sender = new Sender(socket);
+    this.sender = new Sender(socket, parts.batches);
     this.#parts = parts;
     this.#settings = settings;
     this.#reader = new FrameReader((...given) => this.#onFrame(...given));
@@ -447,20 +450,4 @@ export class Connection implements StreamOwner {
   #countIdle(): void {
     if (!this.#idle.take()) throw new ConnectionError(ErrorCode.enhanceYourCalm, 'too many frames that carry nothing');
   }
-}
-
-function unpadded(flags: number, payload: Buffer): Buffer {
-  if ((flags & Flag.padded) === 0) return payload;
-  const padding = payload[0];
-  if (padding === undefined) throw frameSize('a padded frame');
-  if (padding >= payload.length) throw protocol('more padding than there is');
-  return payload.subarray(1, payload.length - padding);
-}
-
-function protocol(message: string): ConnectionError {
-  return new ConnectionError(ErrorCode.protocol, message);
-}
-
-function frameSize(what: string): ConnectionError {
-  return new ConnectionError(ErrorCode.frameSize, `${what} has a wrong length`);
 }

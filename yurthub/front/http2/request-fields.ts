@@ -3,7 +3,7 @@
 import { HeaderMap } from '../../../runtime/headers.ts';
 import type { Headers } from '../../types.ts';
 import { addRequestHeader, isDroppedHeader } from '../request-head.ts';
-import type { Field } from './hpack-decoder.ts';
+import type { Field } from '../../http2/hpack-decoder.ts';
 
 export interface RequestHead {
   readonly method: string;

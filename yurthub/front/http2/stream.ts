@@ -6,11 +6,11 @@ import { ClientSignal, isBodyless, type Exchange, type ExchangeHooks, type Excha
 import { RequestBody } from '../request-body.ts';
 import { maxPieceBytes, SendQueue } from '../send-queue.ts';
 import type { AnswerBlocks } from './answer-block.ts';
-import { ErrorCode } from './errors.ts';
-import { maxFrameBytes } from './frames.ts';
+import { ErrorCode } from '../../http2/errors.ts';
+import { maxFrameBytes } from '../../http2/frames.ts';
 import { IncomingBody } from './incoming-body.ts';
 import type { RequestHead } from './request-fields.ts';
-import type { Outgoing, Sender } from './sender.ts';
+import type { Outgoing, Sender } from '../../http2/sender.ts';
 
 /** What a stream asks of its connection. */
 export interface StreamOwner {

@@ -3,6 +3,7 @@
 // each would cost more than all the rest of it.
 import { nextTick } from 'node:process';
 import type { TLSSocket } from 'node:tls';
+import { maxBatchBytes, type BatchBlocks } from './batch-blocks.ts';
 import {
   defaultWindowBytes,
   Flag,
@@ -33,12 +34,11 @@ interface Piece {
 const maxSocketBytes = 1 << 20;
 /** Frames that no window holds back: only a peer that goes on asking and reads nothing leaves so much of them. */
 const maxBacklogBytes = 8 << 20;
-/** Leaves at once: below what malloc maps apart (config/node/supervise.sh), and as much as two TLS records. */
-const maxBatchBytes = 32 << 10;
 const nothing = Buffer.alloc(0);
 
 export class Sender {
   readonly #socket: TLSSocket;
+  readonly #blocks: BatchBlocks;
   readonly #waiting = new Set<Outgoing>();
   #window = defaultWindowBytes;
   /** Of this turn, in order. */
@@ -51,8 +51,9 @@ export class Sender {
     this.flush();
   };
 
-  constructor(socket: TLSSocket) {
+  constructor(socket: TLSSocket, blocks: BatchBlocks) {
     this.#socket = socket;
+    this.#blocks = blocks;
     socket.on('drain', () => this.#serveWaiting());
   }
 
@@ -106,12 +107,15 @@ export class Sender {
     this.#batchBytes = 0;
     this.#dones = [];
     const [first = nothing] = batch;
-    const written = batch.length === 1 ? first : Buffer.concat(batch, bytes);
-    if (dones.length <= 1) this.#socket.write(written, dones[0]);
-    else
-      this.#socket.write(written, () => {
-        for (const done of dones) done();
-      });
+    if (batch.length === 1) {
+      this.#socket.write(first, dones[0]);
+      return;
+    }
+    const block = this.#blocks.join(batch, bytes);
+    this.#socket.write(block, () => {
+      this.#blocks.giveBack(block);
+      for (const done of dones) done();
+    });
   }
 
   get #unsentBytes(): number {

@@ -1,5 +1,5 @@
 // Frames of HTTP/2 (RFC 9113 sections 4 and 6): cut out of the bytes of a connection, and written.
-import { ConnectionError, ErrorCode } from './errors.ts';
+import { ConnectionError, ErrorCode, frameSize, protocol } from './errors.ts';
 
 export const FrameType = {
   data: 0x0,
@@ -134,4 +134,13 @@ export function headerFrames(streamId: number, block: string, endStream: boolean
     at += bytes.write(part, at, 'latin1');
   }
   return [bytes, at];
+}
+
+/** What a frame carries, without its padding. Throws ConnectionError. */
+export function unpadded(flags: number, payload: Buffer): Buffer {
+  if ((flags & Flag.padded) === 0) return payload;
+  const padding = payload[0];
+  if (padding === undefined) throw frameSize('a padded frame');
+  if (padding >= payload.length) throw protocol('more padding than there is');
+  return payload.subarray(1, payload.length - padding);
 }

@@ -1,5 +1,6 @@
 // Who may send how much, and in which turn; the socket is a list of what was written.
 import type { TLSSocket } from 'node:tls';
+import { BatchBlocks } from './batch-blocks.ts';
 import { FrameReader, preface } from './frames.ts';
 import { Sender, type Outgoing } from './sender.ts';
 
@@ -12,7 +13,8 @@ class WrittenSocket {
     this.drained = listener;
   }
   write(bytes: Buffer, done?: () => void): void {
-    this.written.push(bytes);
+    // As TLS does: the bytes may be used again once they are written.
+    this.written.push(Buffer.from(bytes));
     done?.();
   }
   destroy(): void {
@@ -22,7 +24,7 @@ class WrittenSocket {
 
 function make(): { socket: WrittenSocket; sender: Sender; sent: () => string[] } {
   const socket = new WrittenSocket();
-  const sender = new Sender(socket as unknown as TLSSocket);
+  const sender = new Sender(socket as unknown as TLSSocket, new BatchBlocks());
   return {
     socket,
     sender,

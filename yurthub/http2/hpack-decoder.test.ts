@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { ConnectionError } from './errors.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
-import { requestHead } from './request-fields.ts';
+import { requestHead } from '../front/http2/request-fields.ts';
 
 const bytes = (hex: string): Buffer => Buffer.from(hex.replaceAll(' ', ''), 'hex');
 const pairs = (decoder: HpackDecoder, hex: string): string[] =>

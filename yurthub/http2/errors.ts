@@ -26,3 +26,11 @@ export class ConnectionError extends Error {
     this.errorCode = errorCode;
   }
 }
+
+export function protocol(message: string): ConnectionError {
+  return new ConnectionError(ErrorCode.protocol, message);
+}
+
+export function frameSize(what: string): ConnectionError {
+  return new ConnectionError(ErrorCode.frameSize, `${what} has a wrong length`);
+}
