@@ -196,6 +196,13 @@ test('how links were is known by the first report, however old: the nodes have k
   expect(at(0)!.paths.get('edge-2')).toEqual(probes);
 });
 
+test('of peers that a node reports no more nothing is kept: it may name others each time', () => {
+  const { see, at } = watching();
+  for (let n = 0; n < 50; n += 1)
+    see(10 * n, `a${n}`, report(n, { peers: [{ ...peer('up', 0), name: `edge-${n + 2}` }] }));
+  expect([...at(490)!.paths.keys()]).toEqual(['edge-51']);
+});
+
 test('a node that has just started knows less of its links than the guard, which goes by what it knows itself', () => {
   const { see, at } = watching();
   const good = { all: 4, bad: 0 };

@@ -64,7 +64,8 @@ interface Record {
   foundDead: boolean;
   /** Reports that came; bad are those before which one was lost. */
   renewals: Rounds;
-  readonly paths: Map<string, Rounds>;
+  /** Of the peers of its last report, so that there are no more than a report may have. */
+  paths: ReadonlyMap<string, Rounds>;
 }
 
 export class Observations {
@@ -186,11 +187,13 @@ export class Observations {
     record.seq = seq;
     // How links have been is worth something however long it has stood there.
     record.renewals = betterKnown(record.renewals, report.renewals);
-    for (const { name, state, failures, probes } of report.peers) {
-      const known = record.paths.get(name) ?? noRounds;
-      const isSeen = current !== undefined && state === 'up';
-      record.paths.set(name, betterKnown(isSeen ? withRound(known, failures > 0, fading.renewals) : known, probes));
-    }
+    record.paths = new Map(
+      report.peers.map(({ name, state, failures, probes }) => {
+        const known = record.paths.get(name) ?? noRounds;
+        const isSeen = current !== undefined && state === 'up';
+        return [name, betterKnown(isSeen ? withRound(known, failures > 0, fading.renewals) : known, probes)];
+      }),
+    );
     // The first that is seen of a Lease may have stood there for a year: only what comes after it is known to be new.
     if (current === undefined) return;
     record.report = report;
