@@ -223,7 +223,8 @@ class NodeCommandRun {
     const give = this.#settings.timeoutMs;
     await this.#poll('the pod starts', give, async () => {
       state = await this.#state(pod);
-      return state.kind === 'waiting' && !state.lasting ? state.why : undefined;
+      // The reason alone: its message may be lines long, and is told in the end if it stays.
+      return state.kind === 'waiting' && !state.lasting ? state.why.split(': ')[0] : undefined;
     }).catch((error: unknown) => {
       if (!(error instanceof DropInError) || state.kind !== 'waiting') throw error;
     });
