@@ -39,22 +39,28 @@ export function sharedManifests(): Manifest[] {
   ];
 }
 
-/** For each node. */
-export function nodeManifests(nodeName: string): Manifest[] {
-  const claim = `data-${nodeName}`;
-  return [
-    { path: '/api/v1/persistentvolumes', body: localVolume(nodeName, claim) },
-    core('persistentvolumeclaims', {
+/** A local volume of a node, and the claim that it is for. */
+export function nodeVolume(nodeName: string): { readonly volume: Manifest; readonly claim: Manifest } {
+  const name = claimOf(nodeName);
+  return {
+    volume: { path: '/api/v1/persistentvolumes', body: localVolume(nodeName, name) },
+    claim: core('persistentvolumeclaims', {
       kind: 'PersistentVolumeClaim',
-      metadata: { name: claim },
+      metadata: { name },
       spec: {
         storageClassName: 'drill-local',
-        volumeName: claim,
+        volumeName: name,
         accessModes: ['ReadWriteOnce'],
         resources: { requests: { storage: '1Mi' } },
       },
     }),
-    deployment(nodeName, 'application', applicationReplicas, applicationPod(claim)),
+  };
+}
+
+/** For each node, once its claim is bound. */
+export function nodeManifests(nodeName: string): Manifest[] {
+  return [
+    deployment(nodeName, 'application', applicationReplicas, applicationPod(claimOf(nodeName))),
     deployment(nodeName, 'latest', 1, latestPod()),
     {
       path: `/apis/batch/v1/namespaces/${namespace}/jobs`,
@@ -73,6 +79,8 @@ export function staticPod(): Record<string, unknown> {
   const spec = { containers: [container(image, stay)], terminationGracePeriodSeconds: 1 };
   return { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'static', namespace, labels: { app: 'static' } }, spec };
 }
+
+const claimOf = (nodeName: string): string => `data-${nodeName}`;
 
 /** Needs a ConfigMap, a Secret, the projected token and a local volume before it stays. */
 function applicationPod(claim: string): Record<string, unknown> {

@@ -2,13 +2,21 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { waitFor } from '../../cluster/commands.ts';
-import { create } from '../../cluster/manifest.ts';
+import { create, type Manifest } from '../../cluster/manifest.ts';
 import type { EdgeNode } from '../../cluster/node.ts';
 import type { DrillContext } from '../drill.ts';
 import { waitForPods } from '../pods.ts';
 import { addTwoNodes, TwoNodes } from '../two-nodes.ts';
 import type { TwoNodesParts } from '../two-nodes.ts';
-import { dataFolder, namespace, nodeManifests, podsPerNode, sharedManifests, staticPod } from '../workload.ts';
+import {
+  dataFolder,
+  namespace,
+  nodeManifests,
+  nodeVolume,
+  podsPerNode,
+  sharedManifests,
+  staticPod,
+} from '../workload.ts';
 import { CloudWrites } from './cloud-writes.ts';
 
 export class Stage extends TwoNodes {
@@ -51,10 +59,37 @@ export class Stage extends TwoNodes {
       { deadlineMs: 180_000, everyMs: 50 },
     );
     await Promise.all([this.edge.startKubelet(), this.plain.startKubelet()]);
-    for (const node of [this.edge, this.plain]) await create(this.cloud, nodeManifests(node.name));
+    for (const node of [this.edge, this.plain]) {
+      await this.#bindVolume(node.name);
+      await create(this.cloud, nodeManifests(node.name));
+    }
     // Finished or not, the job's pod counts; it runs until a part of the drill lets it end.
     for (const node of [this.edge, this.plain]) await waitForPods(this.cloud, node.name, podsPerNode, 180_000);
     await waitForPods(await this.throughHub(), this.edge.name, podsPerNode, 180_000);
     await this.leasesExist();
+  }
+
+  /**
+   * A pod whose claim is bound just as the scheduler gives up on it is looked at again after five minutes; and a claim that finds no
+   * volume yet is bound 15 s later.
+   */
+  async #bindVolume(nodeName: string): Promise<void> {
+    const { volume, claim } = nodeVolume(nodeName);
+    await create(this.cloud, [volume]);
+    await this.#phaseIs('Available', volume);
+    await create(this.cloud, [claim]);
+    await this.#phaseIs('Bound', claim);
+  }
+
+  async #phaseIs(phase: string, { path: collection, body }: Manifest): Promise<void> {
+    const { name } = body['metadata'] as { name: string };
+    await waitFor(
+      `${collection}/${name} is ${phase}`,
+      async () => {
+        const { status } = await this.cloud.request<{ status?: { phase?: string } }>('GET', `${collection}/${name}`);
+        return status?.phase === phase;
+      },
+      { deadlineMs: 180_000, everyMs: 50 },
+    );
   }
 }
